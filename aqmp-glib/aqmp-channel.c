@@ -1,0 +1,68 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-channel-private.h"
+
+/* Only these: a subclass, such as one that wraps TLS, need not send what it is given to its socket as it is. */
+static gboolean
+is_plain_socket (GIOStream *stream)
+{
+  GType type = G_OBJECT_TYPE (stream);
+
+  return type == G_TYPE_SOCKET_CONNECTION || type == G_TYPE_UNIX_CONNECTION || type == G_TYPE_TCP_CONNECTION;
+}
+
+static gboolean
+is_pollable (GIOStream *stream)
+{
+  GInputStream *input = g_io_stream_get_input_stream (stream);
+  GOutputStream *output = g_io_stream_get_output_stream (stream);
+
+  return G_IS_POLLABLE_INPUT_STREAM (input) && g_pollable_input_stream_can_poll (G_POLLABLE_INPUT_STREAM (input)) &&
+         G_IS_POLLABLE_OUTPUT_STREAM (output) && g_pollable_output_stream_can_poll (G_POLLABLE_OUTPUT_STREAM (output));
+}
+
+AqmpChannel *
+aqmp_channel_new (GIOStream *stream)
+{
+  if (is_plain_socket (stream))
+    return aqmp_channel_socket_new (stream);
+  if (is_pollable (stream))
+    return aqmp_channel_pollable_new (stream);
+  return aqmp_channel_queued_new (stream);
+}
+
+void
+aqmp_channel_close (AqmpChannel  *self,
+                    GMainContext *owner_context)
+{
+  self->kind->close (self, owner_context);
+}
+
+void
+aqmp_channel_init (AqmpChannel           *self,
+                   const AqmpChannelKind *kind,
+                   GIOStream             *stream)
+{
+  self->kind = kind;
+  self->stream = g_object_ref (stream);
+  self->fd = -1;
+}
+
+void
+aqmp_channel_clear (AqmpChannel *self)
+{
+  g_clear_object (&self->stream);
+  g_clear_pointer (&self->context, g_main_context_unref);
+}
+
+void
+aqmp_channel_close_stream (AqmpChannel *self)
+{
+  g_autoptr (GCancellable) at_once = g_cancellable_new ();
+
+  /* A stream that is closed under a cancelled cancellable skips what it would wait for, and closes all the same. */
+  g_cancellable_cancel (at_once);
+  g_io_stream_close (self->stream, at_once, NULL);
+}

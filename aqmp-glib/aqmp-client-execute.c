@@ -1,0 +1,636 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-client-private.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+#include "aqmp-command-private.h"
+#include "aqmp-error.h"
+#include "aqmp-protocol-private.h"
+
+/* The sound reply to a call whose caller wants a tree, until it asks for it: building it is left to its thread. */
+typedef struct
+{
+  GBytes      *bytes;    /* (owned) */
+  AqmpMessage  message;
+} Reply;
+
+static Reply *
+reply_new (const AqmpMessage *message)
+{
+  Reply *self = g_new (Reply, 1);
+
+  self->bytes = g_bytes_ref (message->message);
+  self->message = *message;
+  return self;
+}
+
+static void
+reply_free (gpointer data)
+{
+  Reply *self = data;
+
+  g_bytes_unref (self->bytes);
+  g_free (self);
+}
+
+/* --- The end of a call -------------------------------------------------------------------------------------------- */
+
+/* The call has left the table. Returning the task may run the caller's callback: nothing may be touched after that. */
+static GTask *
+take_task (AqmpCall *call)
+{
+  aqmp_watch_stop (&call->watch);
+  return g_steal_pointer (&call->task);
+}
+
+static gboolean
+wants_tree (GTask *task)
+{
+  return g_task_get_source_tag (task) != aqmp_client_execute_raw_async;
+}
+
+void
+aqmp_call_complete (AqmpCall          *call,
+                    const AqmpMessage *message)
+{
+  g_autoptr (GTask) task = take_task (call);
+  GError *error = aqmp_message_check_reply (message);
+
+  if (error == NULL && wants_tree (task) && aqmp_message_has (message, AQMP_MEMBER_ERROR))
+    error = aqmp_message_get_error (message);
+
+  if (error != NULL)
+    g_task_return_error (task, error);
+  else if (wants_tree (task))
+    g_task_return_pointer (task, reply_new (message), reply_free);
+  else
+    g_task_return_pointer (task, g_bytes_ref (message->message), (GDestroyNotify) g_bytes_unref);
+}
+
+/* Cancelled or timed out, in the context of the caller. What was not written is never sent; else the reply will be
+   swallowed. */
+static void
+give_up (gpointer      operation,
+         const GError *error)
+{
+  AqmpCall *call = operation;
+  g_autoptr (GObject) client = NULL;
+  g_autoptr (GTask) task = NULL;
+  AqmpClientPrivate *priv;
+  AqmpProtocol *protocol;
+  gboolean unsent = FALSE;
+
+  /* It is only let go below, and after that the watch tells no more. */
+  protocol = AQMP_PROTOCOL (call->client);
+  priv = aqmp_client_get_private (AQMP_CLIENT (protocol));
+
+  aqmp_protocol_lock (protocol);
+  if (call->state == AQMP_CALL_PENDING)
+    {
+      task = g_steal_pointer (&call->task);
+      unsent = aqmp_protocol_remove_message (protocol, call->token);
+      if (unsent)
+        aqmp_pending_remove (&priv->pending, call);
+      else
+        {
+          aqmp_pending_abandon (&priv->pending, call);
+          /* Nobody waits any more, so it must not keep the client alive. */
+          client = g_steal_pointer (&call->client);
+        }
+    }
+  aqmp_protocol_unlock (protocol);
+
+  if (task == NULL)
+    return;
+
+  aqmp_watch_stop (&call->watch);
+  if (unsent)
+    aqmp_call_unref (call);
+  g_task_return_error (task, g_error_copy (error));
+}
+
+typedef struct
+{
+  GQueue  calls;         /* (element-type AqmpCall) (owned) */
+  GTask  *establishing;  /* (owned) (nullable) */
+  GQueue  held_events;   /* (element-type GBytes) (owned) */
+} Stolen;
+
+/* Everything that belongs to the session that has ended. */
+gpointer
+aqmp_client_steal_calls (AqmpProtocol *protocol)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (AQMP_CLIENT (protocol));
+  Stolen *stolen = g_new0 (Stolen, 1);
+  AqmpCall *call;
+
+  while ((call = g_queue_peek_head (&priv->pending.order)) != NULL)
+    {
+      aqmp_pending_remove (&priv->pending, call);
+      g_queue_push_tail (&stolen->calls, call);
+    }
+
+  stolen->establishing = g_steal_pointer (&priv->establishing);
+  stolen->held_events = priv->held_events;
+  g_queue_init (&priv->held_events);
+  priv->held_bytes = 0;
+
+  return stolen;
+}
+
+static GError *
+interrupted (const GError *cause)
+{
+  if (cause == NULL)
+    return g_error_new_literal (AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("The session ended before the reply came"));
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("The session failed before the reply came: %s"),
+                      cause->message);
+}
+
+void
+aqmp_client_fail_calls (AqmpProtocol *protocol,
+                        gpointer      calls,
+                        const GError *cause)
+{
+  Stolen *stolen = calls;
+  AqmpCall *call;
+
+  while ((call = g_queue_pop_head (&stolen->calls)) != NULL)
+    {
+      /* Nobody waits for one that was given up. */
+      g_autoptr (GTask) task = call->task != NULL ? take_task (call) : NULL;
+
+      aqmp_call_unref (call);
+      if (task != NULL)
+        g_task_return_error (task, interrupted (cause));
+    }
+
+  g_clear_object (&stolen->establishing);
+  g_queue_clear_full (&stolen->held_events, (GDestroyNotify) g_bytes_unref);
+  g_free (stolen);
+}
+
+/* --- The beginning ------------------------------------------------------------------------------------------------ */
+
+/* NULL: it was cancelled before it began, and is returned already. */
+static GTask *
+begin_task (AqmpClient          *self,
+            GCancellable        *cancellable,
+            GAsyncReadyCallback  callback,
+            gpointer             user_data,
+            gpointer             source_tag)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, source_tag);
+  g_task_set_name (task, "[aqmp] execute");
+  /* The command has its effect whether the caller still wants to know or not: a reply that is here counts. */
+  g_task_set_check_cancellable (task, FALSE);
+
+  return g_task_return_error_if_cancelled (task) ? NULL : g_steal_pointer (&task);
+}
+
+static gboolean
+refuse_descriptors (GUnixFDList  *fd_list,
+                    GError      **error)
+{
+  if (fd_list == NULL || g_unix_fd_list_get_length (fd_list) == 0)
+    return TRUE;
+
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                       _("This version cannot send file descriptors; call without them"));
+  return FALSE;
+}
+
+/* Locked, with the command's text between begin and commit. */
+static gboolean
+queue_call (AqmpClient  *self,
+            AqmpCall    *call,
+            guint        timeout_ms,
+            GError     **error)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+
+  if (!aqmp_pending_add (&priv->pending, call))
+    {
+      aqmp_protocol_rollback_message (protocol);
+      g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_INVALID_MESSAGE,
+                           _("A command with this “id” is still waiting for its reply; use another, or none"));
+      return FALSE;
+    }
+
+  call->token = aqmp_protocol_commit_message (protocol);
+  aqmp_watch_start (&call->watch, call->task, timeout_ms, give_up, call, aqmp_call_unref);
+  return TRUE;
+}
+
+static gboolean
+send_composed (AqmpClient  *self,
+               AqmpCall    *call,
+               const char  *command,
+               JsonObject  *arguments,
+               guint        timeout_ms,
+               GError     **error)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+
+  if (!aqmp_protocol_require_runstate_locked (protocol, AQMP_RUNSTATE_RUNNING, error))
+    return FALSE;
+
+  call->id.serial = ++priv->last_serial;
+  if (!aqmp_command_compose (command, arguments, call->id.serial, aqmp_protocol_begin_message (protocol), error))
+    {
+      aqmp_protocol_rollback_message (protocol);
+      return FALSE;
+    }
+
+  return queue_call (self, call, timeout_ms, error);
+}
+
+static void
+execute (AqmpClient *self,
+         GTask      *task,
+         const char *command,
+         JsonObject *arguments,
+         int         timeout_ms)
+{
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+  AqmpCall *call = aqmp_call_new (task);
+  GError *error = NULL;
+  gboolean sent;
+
+  call->quits = aqmp_command_name_quits (command);
+
+  aqmp_protocol_lock (protocol);
+  sent = send_composed (self, call, command, arguments,
+                        timeout_ms < 0 ? aqmp_client_get_private (self)->call_timeout : (guint) timeout_ms, &error);
+  aqmp_protocol_unlock (protocol);
+
+  aqmp_call_unref (call);
+  if (!sent)
+    g_task_return_error (task, error);
+}
+
+static gboolean
+check_flags (AqmpExecuteFlags   flags,
+             GError           **error)
+{
+  if (flags == AQMP_EXECUTE_FLAGS_NONE)
+    return TRUE;
+
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                       _("The flags ask for a way of execution that this session does not have"));
+  return FALSE;
+}
+
+/**
+ * aqmp_client_execute_async: (method)
+ * @self: a client
+ * @command: the name of a command, such as `query-status`
+ * @arguments: (nullable) (transfer none): its arguments; neither changed nor kept
+ * @flags: how to execute it
+ * @cancellable: (nullable): gives up waiting for the reply
+ * @callback: (scope async) (closure user_data): called when the reply has come
+ * @user_data: data for @callback
+ *
+ * Executes a command on the server.
+ *
+ * Any number of commands can be under way. They are sent in the order of the calls. A command that is cancelled before it was written is never sent; later, the server executes it all
+ * the same, and its reply is dropped. [property@Client:call-timeout] ends the wait in the same way.
+ *
+ * May be called from any thread; @callback is called in the thread-default [struct@GLib.MainContext] of the caller.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_client_execute_async (AqmpClient          *self,
+                           const char          *command,
+                           JsonObject          *arguments,
+                           AqmpExecuteFlags     flags,
+                           GCancellable        *cancellable,
+                           GAsyncReadyCallback  callback,
+                           gpointer             user_data)
+{
+  g_autoptr (GTask) task = NULL;
+  GError *error = NULL;
+
+  g_return_if_fail (AQMP_IS_CLIENT (self));
+  g_return_if_fail (command != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = begin_task (self, cancellable, callback, user_data, aqmp_client_execute_async);
+  if (task == NULL)
+    return;
+
+  if (check_flags (flags, &error))
+    execute (self, task, command, arguments, -1);
+  else
+    g_task_return_error (task, error);
+}
+
+static JsonNode *
+finish_with_tree (GAsyncResult  *result,
+                  GError       **error)
+{
+  Reply *reply = g_task_propagate_pointer (G_TASK (result), error);
+  JsonNode *node;
+
+  if (reply == NULL)
+    return NULL;
+
+  node = aqmp_message_build (&reply->message, AQMP_MEMBER_RETURN, error);
+  reply_free (reply);
+  return node;
+}
+
+/**
+ * aqmp_client_execute_finish: (method)
+ * @self: a client
+ * @result: the result that the callback was given
+ * @error: return location for an error
+ *
+ * Gets what a command of [method@Client.execute_async] has returned.
+ *
+ * If the server answered with an error, its domain is %AQMP_EXEC_ERROR, its message the description that the server gave, and
+ * [func@exec_error_get_class] tells its class.
+ *
+ * [error@Error.STATE] if no session was running, [error@Error.INVALID_MESSAGE] if the arguments cannot be written as
+ * JSON, [error@Error.INTERRUPTED] if the session ended before the reply came, [error@Error.BAD_REPLY] if the reply is
+ * malformed or holds a value that no [struct@Json.Node] can hold (a string with `\u0000`, a number beyond double: see
+ * [method@Client.execute_raw_async]), %G_IO_ERROR_CANCELLED, %G_IO_ERROR_TIMED_OUT.
+ *
+ * Integers that fit 64 bits with a sign are exact; those beyond become double, and so are rounded.
+ *
+ * Returns: (transfer full): what the command has returned, any JSON value
+ *
+ * Since: 1.0
+ */
+JsonNode *
+aqmp_client_execute_finish (AqmpClient    *self,
+                            GAsyncResult  *result,
+                            GError       **error)
+{
+  g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_async), NULL);
+
+  return finish_with_tree (result, error);
+}
+
+/**
+ * aqmp_client_execute_full_async: (method)
+ * @self: a client
+ * @command: the name of a command
+ * @arguments: (nullable) (transfer none): its arguments; neither changed nor kept
+ * @fd_list: (nullable): file descriptors to send with it; this version cannot, and fails with
+ *   %G_IO_ERROR_NOT_SUPPORTED if there are any
+ * @flags: how to execute it
+ * @timeout_ms: how many milliseconds to wait for the reply, 0 for no limit, -1 for [property@Client:call-timeout]
+ * @cancellable: (nullable): gives up waiting for the reply
+ * @callback: (scope async) (closure user_data): called when the reply has come
+ * @user_data: data for @callback
+ *
+ * Executes a command, with all that can be said about it; else as [method@Client.execute_async]. May be called from any
+ * thread.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_client_execute_full_async (AqmpClient          *self,
+                                const char          *command,
+                                JsonObject          *arguments,
+                                GUnixFDList         *fd_list,
+                                AqmpExecuteFlags     flags,
+                                int                  timeout_ms,
+                                GCancellable        *cancellable,
+                                GAsyncReadyCallback  callback,
+                                gpointer             user_data)
+{
+  g_autoptr (GTask) task = NULL;
+  GError *error = NULL;
+
+  g_return_if_fail (AQMP_IS_CLIENT (self));
+  g_return_if_fail (command != NULL);
+  g_return_if_fail (fd_list == NULL || G_IS_UNIX_FD_LIST (fd_list));
+  g_return_if_fail (timeout_ms >= -1);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = begin_task (self, cancellable, callback, user_data, aqmp_client_execute_full_async);
+  if (task == NULL)
+    return;
+
+  if (check_flags (flags, &error) && refuse_descriptors (fd_list, &error))
+    execute (self, task, command, arguments, timeout_ms);
+  else
+    g_task_return_error (task, error);
+}
+
+/**
+ * aqmp_client_execute_full_finish: (method)
+ * @self: a client
+ * @result: the result that the callback was given
+ * @error: return location for an error
+ *
+ * Gets what a command of [method@Client.execute_full_async] has returned; as [method@Client.execute_finish].
+ *
+ * Returns: (transfer full): what the command has returned, any JSON value
+ *
+ * Since: 1.0
+ */
+JsonNode *
+aqmp_client_execute_full_finish (AqmpClient    *self,
+                                 GAsyncResult  *result,
+                                 GError       **error)
+{
+  g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_full_async), NULL);
+
+  return finish_with_tree (result, error);
+}
+
+/* --- The raw form ------------------------------------------------------------------------------------------------- */
+
+static gboolean
+send_command (AqmpClient   *self,
+              AqmpCall     *call,
+              AqmpCommand  *command,
+              GError      **error)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+
+  if (!aqmp_protocol_require_runstate_locked (protocol, AQMP_RUNSTATE_RUNNING, error))
+    return FALSE;
+
+  if (command->out_of_band && !priv->oob_enabled)
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                           _("The session has not negotiated out-of-band execution; use “execute”"));
+      return FALSE;
+    }
+
+  if (command->has_id)
+    call->id.own = g_steal_pointer (&command->id.own);
+  else
+    call->id.serial = ++priv->last_serial;
+
+  aqmp_command_append (command, call->id.serial, aqmp_protocol_begin_message (protocol));
+  return queue_call (self, call, priv->call_timeout, error);
+}
+
+static void
+execute_raw (AqmpClient  *self,
+             GTask       *task,
+             AqmpCommand *command)
+{
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+  AqmpCall *call = aqmp_call_new (task);
+  GError *error = NULL;
+  gboolean sent;
+
+  call->quits = command->quits;
+
+  aqmp_protocol_lock (protocol);
+  sent = send_command (self, call, command, &error);
+  aqmp_protocol_unlock (protocol);
+
+  aqmp_call_unref (call);
+  if (!sent)
+    g_task_return_error (task, error);
+}
+
+/**
+ * aqmp_client_execute_raw_async: (method)
+ * @self: a client
+ * @message: the JSON text of one command, such as `{"execute": "query-status"}`
+ * @fd_list: (nullable): file descriptors to send with it; this version cannot, and fails with
+ *   %G_IO_ERROR_NOT_SUPPORTED if there are any
+ * @cancellable: (nullable): gives up waiting for the reply
+ * @callback: (scope async) (closure user_data): called when the reply has come
+ * @user_data: data for @callback
+ *
+ * Executes a command that is given as text, and gets the reply as text.
+ *
+ * It is the fastest form, as no tree is built, and it loses nothing: integers of any size and strings with `\u0000` are
+ * what they were. Languages that can read JSON themselves are best served by it.
+ *
+ * @message has to be one object with `execute` or `exec-oob`, valid as JSON, with finite numbers; white space around it is
+ * stripped. It gets an `id` unless it has one, which has to be a string or an integer, must not begin with `aqmp-`, and must
+ * not be that of a command which is still waiting for its reply.
+ *
+ * In all else it is like [method@Client.execute_async]. May be called from any thread.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_client_execute_raw_async (AqmpClient          *self,
+                               const char          *message,
+                               GUnixFDList         *fd_list,
+                               GCancellable        *cancellable,
+                               GAsyncReadyCallback  callback,
+                               gpointer             user_data)
+{
+  g_autoptr (GTask) task = NULL;
+  AqmpCommand command;
+  GError *error = NULL;
+
+  g_return_if_fail (AQMP_IS_CLIENT (self));
+  g_return_if_fail (message != NULL);
+  g_return_if_fail (fd_list == NULL || G_IS_UNIX_FD_LIST (fd_list));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = begin_task (self, cancellable, callback, user_data, aqmp_client_execute_raw_async);
+  if (task == NULL)
+    return;
+
+  if (!refuse_descriptors (fd_list, &error) || !aqmp_command_parse (&command, message, &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+
+  execute_raw (self, task, &command);
+  aqmp_command_clear (&command);
+}
+
+/**
+ * aqmp_client_execute_raw_finish: (method)
+ * @self: a client
+ * @result: the result that the callback was given
+ * @error: return location for an error
+ *
+ * Gets the reply to a command of [method@Client.execute_raw_async].
+ *
+ * It is the whole reply, as [vfunc@Protocol.filter_inbound] has left it. Also an error of the server is a reply here;
+ * errors are otherwise those of [method@Client.execute_finish].
+ *
+ * Returns: (transfer full): the JSON text of the reply, an object with `return` or `error`
+ *
+ * Since: 1.0
+ */
+GBytes *
+aqmp_client_execute_raw_finish (AqmpClient    *self,
+                                GAsyncResult  *result,
+                                GError       **error)
+{
+  g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_raw_async), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * aqmp_arguments_parse:
+ * @json: the JSON text of an object, such as `{"path": "/machine"}`
+ * @error: return location for an error
+ *
+ * Reads the arguments of a command from JSON text, which is easier than to build them by hand.
+ *
+ * The text is read strictly. [error@Error.PARSE] if it is not valid JSON, [error@Error.UNEXPECTED_TYPE] if it is no object,
+ * [error@Error.INVALID_MESSAGE] if it holds a value that no [struct@Json.Node] can hold. Integers beyond 64 bits with a
+ * sign become double. May be called from any thread.
+ *
+ * Returns: (transfer full): the arguments
+ *
+ * Since: 1.0
+ */
+JsonObject *
+aqmp_arguments_parse (const char  *json,
+                      GError     **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (JsonNode) node = NULL;
+  AqmpJsonScan scan;
+  gsize space;
+  gsize length;
+
+  g_return_val_if_fail (json != NULL, NULL);
+
+  length = strlen (json);
+  if (!aqmp_json_validate (&scan, NULL, (const guint8 *) json, length, error))
+    return NULL;
+
+  if (scan.kind != '{')
+    {
+      g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_UNEXPECTED_TYPE, _("Arguments have to be a JSON object"));
+      return NULL;
+    }
+
+  space = aqmp_json_skip_space ((const guint8 *) json, length);
+  node = aqmp_json_build ((const guint8 *) json + space, length - space, &local_error);
+  if (node == NULL)
+    {
+      g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_INVALID_MESSAGE, local_error->message);
+      return NULL;
+    }
+
+  return json_node_dup_object (node);
+}

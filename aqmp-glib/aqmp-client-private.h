@@ -1,0 +1,72 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "aqmp-client.h"
+#include "aqmp-message-private.h"
+#include "aqmp-pending-private.h"
+
+G_BEGIN_DECLS
+
+/* Floor 3 in four files, besides the table of pending calls and the readings of messages and commands:
+ *
+ *   aqmp-client.c           the class: properties, and what ties it to the protocol
+ *   aqmp-client-session.c   greeting and negotiation
+ *   aqmp-client-route.c     what becomes of a message that arrives
+ *   aqmp-client-execute.c   calls: from the caller to the outbound queue, and back
+ */
+typedef struct
+{
+  /* Owner's context. */
+  gboolean      await_greeting;
+  gboolean      negotiate;
+  gboolean      enable_oob;
+  AqmpGreeting *greeting;        /* (owned) (nullable) */
+  AqmpJsonScan  scan;            /* of the message that is being framed, or was framed last */
+  GTask        *establishing;    /* (owned) (nullable): while greeting and negotiating */
+  GQueue        held_events;     /* (element-type GBytes): until the session runs */
+  guint64       held_bytes;
+  guint64       negotiation_serial;
+  gboolean      quit_answered;   /* the server said that it will leave */
+
+  /* Under the protocol's lock. */
+  AqmpPending   pending;
+  guint64       last_serial;     /* of generated ids; never starts again */
+  gboolean      ids_echoed;      /* a reply of this session carried an id */
+  gboolean      oob_enabled;
+  guint         call_timeout;
+} AqmpClientPrivate;
+
+AqmpClientPrivate *aqmp_client_get_private        (AqmpClient         *self);
+
+void               aqmp_client_set_greeting       (AqmpClient         *self,
+                                                   AqmpGreeting       *greeting);
+void               aqmp_client_set_oob_enabled    (AqmpClient         *self,
+                                                   gboolean            oob_enabled);
+
+/* Virtual function: greeting and negotiation. */
+gboolean           aqmp_client_establish_session  (AqmpProtocol       *protocol,
+                                                   GTask              *task,
+                                                   GError            **error);
+
+/* Virtual function: routing. */
+gboolean           aqmp_client_message_received   (AqmpProtocol       *protocol,
+                                                   GBytes             *message,
+                                                   GError            **error);
+void               aqmp_client_route_event        (AqmpClient         *self,
+                                                   const AqmpMessage  *message);
+void               aqmp_client_dispatch_held      (AqmpClient         *self);
+
+/* Hooks: the calls of a session that ends. */
+gpointer           aqmp_client_steal_calls        (AqmpProtocol       *protocol);
+void               aqmp_client_fail_calls         (AqmpProtocol       *protocol,
+                                                   gpointer            calls,
+                                                   const GError       *cause);
+
+/* Returns a call that has left the table. @message: its reply */
+void               aqmp_call_complete             (AqmpCall           *call,
+                                                   const AqmpMessage  *message);
+
+G_END_DECLS

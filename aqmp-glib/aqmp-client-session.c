@@ -1,0 +1,274 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-client-private.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+#include "aqmp-error-private.h"
+#include "aqmp-greeting-private.h"
+#include "aqmp-protocol-private.h"
+
+static void read_next (AqmpClient *self);
+
+static void
+succeed (AqmpClient *self)
+{
+  g_autoptr (GTask) task = g_steal_pointer (&aqmp_client_get_private (self)->establishing);
+
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+fail (AqmpClient *self,
+      GError     *error)
+{
+  g_autoptr (GTask) task = g_steal_pointer (&aqmp_client_get_private (self)->establishing);
+
+  g_task_return_error (task, error);
+}
+
+/* --- Events that come too early ----------------------------------------------------------------------------------- */
+
+static void
+hold_event (AqmpClient *self,
+            GBytes     *message)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  guint64 limit = aqmp_protocol_get_max_message_size (AQMP_PROTOCOL (self));
+
+  priv->held_bytes += g_bytes_get_size (message);
+  if (priv->held_bytes > limit)
+    {
+      fail (self, g_error_new (AQMP_ERROR, AQMP_ERROR_MESSAGE_TOO_LARGE,
+                               _("The server sent more than %" G_GUINT64_FORMAT " bytes of events before the session was "
+                                 "established"),
+                               limit));
+      return;
+    }
+
+  g_queue_push_tail (&priv->held_events, g_bytes_ref (message));
+  read_next (self);
+}
+
+/* --- Negotiation -------------------------------------------------------------------------------------------------- */
+
+static gboolean
+wants_oob (AqmpClient *self)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+
+  return priv->enable_oob && aqmp_greeting_has_capability (priv->greeting, "oob");
+}
+
+static void
+negotiation_written (GObject      *object,
+                     GAsyncResult *result,
+                     gpointer      user_data)
+{
+  /* If this failed, so has the attempt. */
+  aqmp_protocol_write_message_finish (AQMP_PROTOCOL (object), result, NULL);
+}
+
+static void
+negotiate (AqmpClient *self)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  g_autoptr (GBytes) message = NULL;
+  char *text;
+
+  aqmp_protocol_lock (AQMP_PROTOCOL (self));
+  priv->negotiation_serial = ++priv->last_serial;
+  aqmp_protocol_unlock (AQMP_PROTOCOL (self));
+
+  text = g_strdup_printf ("{\"execute\":\"qmp_capabilities\"%s,\"id\":\"" AQMP_GENERATED_ID_PREFIX "%" G_GUINT64_FORMAT
+                          "\"}",
+                          wants_oob (self) ? ",\"arguments\":{\"enable\":[\"oob\"]}" : "", priv->negotiation_serial);
+  message = g_bytes_new_take (text, strlen (text));
+  aqmp_protocol_write_message_async (AQMP_PROTOCOL (self), message, NULL, negotiation_written, NULL);
+  read_next (self);
+}
+
+static gboolean
+is_negotiation_reply (AqmpClient        *self,
+                      const AqmpMessage *message)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  const AqmpJsonSpan *span = &message->members[AQMP_MEMBER_ID];
+  const AqmpCallId expected = { priv->negotiation_serial, NULL };
+  AqmpCallId id;
+  gboolean equal;
+
+  if (!aqmp_message_has (message, AQMP_MEMBER_ID))
+    return TRUE;
+
+  equal = aqmp_call_id_parse (&id, message->text + span->start, span->end - span->start) &&
+          aqmp_call_id_equal (&id, &expected);
+  aqmp_call_id_clear (&id);
+  return equal;
+}
+
+static void
+take_negotiation_reply (AqmpClient        *self,
+                        const AqmpMessage *message)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  g_autoptr (GError) reply_error = NULL;
+
+  if (!is_negotiation_reply (self, message))
+    {
+      aqmp_protocol_log (AQMP_PROTOCOL (self), G_LOG_LEVEL_INFO, "dropped a message that is no reply to the negotiation");
+      read_next (self);
+      return;
+    }
+
+  reply_error = aqmp_message_check_reply (message);
+  if (reply_error == NULL && aqmp_message_has (message, AQMP_MEMBER_ERROR))
+    reply_error = aqmp_message_get_error (message);
+  if (reply_error != NULL)
+    {
+      fail (self, g_error_new (AQMP_ERROR, AQMP_ERROR_NEGOTIATION, _("The server refused the negotiation: %s"),
+                               reply_error->message));
+      return;
+    }
+
+  aqmp_protocol_lock (AQMP_PROTOCOL (self));
+  priv->ids_echoed = aqmp_message_has (message, AQMP_MEMBER_ID);
+  aqmp_protocol_unlock (AQMP_PROTOCOL (self));
+  aqmp_client_set_oob_enabled (self, wants_oob (self));
+  succeed (self);
+}
+
+/* --- Greeting ----------------------------------------------------------------------------------------------------- */
+
+static GError *
+no_greeting (const AqmpMessage *message)
+{
+  g_autofree char *excerpt = aqmp_excerpt (message->text, message->length);
+
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_GREETING,
+                      _("The server’s first message is no greeting, as it has no member “QMP”: %s"), excerpt);
+}
+
+static AqmpGreeting *
+parse_greeting (const AqmpMessage  *message,
+                GError            **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (JsonNode) node = NULL;
+  AqmpGreeting *greeting;
+
+  if (!aqmp_message_has (message, AQMP_MEMBER_QMP))
+    {
+      g_propagate_error (error, no_greeting (message));
+      return NULL;
+    }
+
+  node = aqmp_message_build (message, AQMP_MEMBER_QMP, &local_error);
+  greeting = node != NULL ? aqmp_greeting_new (node, &local_error) : NULL;
+  if (greeting == NULL)
+    g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_GREETING, local_error->message);
+  return greeting;
+}
+
+static void
+take_greeting (AqmpClient        *self,
+               const AqmpMessage *message)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  g_autoptr (AqmpGreeting) greeting = NULL;
+  g_autoptr (GTask) task = g_object_ref (priv->establishing);
+  GError *error = NULL;
+
+  greeting = parse_greeting (message, &error);
+  if (greeting == NULL)
+    {
+      fail (self, error);
+      return;
+    }
+
+  aqmp_client_set_greeting (self, greeting);
+  /* A handler of that may have ended the attempt. */
+  if (priv->establishing != task)
+    return;
+
+  if (priv->negotiate)
+    negotiate (self);
+  else
+    succeed (self);
+}
+
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
+
+static GError *
+not_a_message (AqmpClient   *self,
+               const GError *error)
+{
+  /* Whatever is wrong with the very first message, it is the greeting that is malformed. */
+  if (error->code == AQMP_ERROR_UNEXPECTED_TYPE && aqmp_client_get_private (self)->greeting == NULL)
+    return g_error_new_literal (AQMP_ERROR, AQMP_ERROR_GREETING, error->message);
+  return g_error_copy (error);
+}
+
+static void
+take_message (AqmpClient *self,
+              GBytes     *bytes)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  g_autoptr (GError) error = NULL;
+  AqmpMessage message;
+
+  if (!aqmp_message_init (&message, bytes, &error))
+    fail (self, not_a_message (self, error));
+  else if (aqmp_message_has (&message, AQMP_MEMBER_EVENT))
+    hold_event (self, bytes);
+  else if (priv->greeting == NULL)
+    take_greeting (self, &message);
+  else
+    take_negotiation_reply (self, &message);
+}
+
+static void
+message_read (GObject      *object,
+              GAsyncResult *result,
+              gpointer      user_data)
+{
+  AqmpClient *self = AQMP_CLIENT (object);
+  g_autoptr (GTask) task = user_data;
+  g_autoptr (GBytes) message = NULL;
+
+  message = aqmp_protocol_read_message_finish (AQMP_PROTOCOL (object), result, NULL);
+
+  /* No message means that the attempt has failed, and said so. */
+  if (message != NULL && aqmp_client_get_private (self)->establishing == task)
+    take_message (self, message);
+}
+
+static void
+read_next (AqmpClient *self)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+
+  aqmp_protocol_read_message_async (AQMP_PROTOCOL (self), NULL, message_read, g_object_ref (priv->establishing));
+}
+
+gboolean
+aqmp_client_establish_session (AqmpProtocol  *protocol,
+                               GTask         *task,
+                               GError       **error)
+{
+  AqmpClient *self = AQMP_CLIENT (protocol);
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+
+  if (!priv->await_greeting && !priv->negotiate)
+    {
+      g_task_return_boolean (task, TRUE);
+      return TRUE;
+    }
+
+  g_set_object (&priv->establishing, task);
+  read_next (self);
+  return TRUE;
+}

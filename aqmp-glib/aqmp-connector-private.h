@@ -1,0 +1,19 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/* From an address to a connected stream. Tries on while a UNIX server's backlog is full, until @cancellable ends it. */
+void       aqmp_connector_connect_async  (GSocketConnectable   *address,
+                                          GCancellable         *cancellable,
+                                          GAsyncReadyCallback   callback,
+                                          gpointer              user_data);
+GIOStream *aqmp_connector_connect_finish (GAsyncResult         *result,
+                                          GError              **error);
+
+G_END_DECLS

@@ -1,0 +1,436 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-event.h"
+#include "aqmp-event-private.h"
+
+/**
+ * AqmpEvent:
+ *
+ * Something that happened on the server's side, and that it told without being asked.
+ *
+ * An event has a [property@Event:name], `SHUTDOWN` for instance, possibly [property@Event:data] of its own, and the time
+ * at which it happened by the server's clock. [method@Event.to_bytes] has the whole of it exactly as it came.
+ *
+ * Events usually come from [signal@Protocol::event] or an [class@EventListener]; [ctor@Event.new] makes them for tests
+ * and for subclasses of [class@Protocol].
+ *
+ * An event never changes, and may be used from any thread. One thing is to be minded: the references on
+ * a [struct@Json.Object] are not counted atomically. Threads may read the data of one event at the same time, but may not
+ * take or drop references on it at the same time, which language bindings do when they get it; such threads take
+ * [method@Event.to_bytes].
+ *
+ * Since: 1.0
+ */
+struct _AqmpEvent
+{
+  GObject parent_instance;
+
+  char         *name;      /* (owned) (nullable): NULL stands for "" */
+  gint64        timestamp; /* µs since the epoch, -1: unknown */
+  GBytes       *text;      /* (owned) (nullable): JSON that has the data in it: the message as it came, or made here */
+  AqmpJsonSpan  span;      /* of the data in the text; start == end: there is none */
+  gboolean      from_wire; /* the text is the whole message */
+
+  gsize         tree_made; /* guards the next one, with g_once_init_enter() */
+  JsonObject   *tree;      /* (owned) (nullable), sealed */
+};
+
+G_DEFINE_FINAL_TYPE (AqmpEvent, aqmp_event, G_TYPE_OBJECT)
+
+typedef enum
+{
+  PROP_NAME = 1,
+  PROP_TIMESTAMP,
+  PROP_DATA,
+} AqmpEventProperty;
+
+static GParamSpec *properties[PROP_DATA + 1];
+
+/* The data as text is its own deep copy, and shows at once whether it can be told in JSON at all. The caller's object is
+   neither kept nor changed. */
+static void
+aqmp_event_take_over_data (AqmpEvent  *self,
+                           JsonObject *data)
+{
+  static const char * const names[] = { "data", NULL };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GString) text = g_string_new ("{\"data\":");
+  AqmpJsonScan scan;
+
+  if (!aqmp_json_append_object (text, data, &error))
+    {
+      g_critical ("The data of event “%s” is left out: %s", aqmp_event_get_name (self), error->message);
+      return;
+    }
+
+  /* What is just too deep once it is inside the event would make a message that nobody can read. */
+  g_string_append_c (text, '}');
+  if (!aqmp_json_validate (&scan, names, (const guint8 *) text->str, text->len, &error))
+    {
+      g_critical ("The data of event “%s” is left out: %s", aqmp_event_get_name (self), error->message);
+      return;
+    }
+
+  self->span = scan.members[0];
+  self->text = g_string_free_to_bytes (g_steal_pointer (&text));
+}
+
+static void
+aqmp_event_get_property (GObject    *object,
+                         guint       property_id,
+                         GValue     *value,
+                         GParamSpec *pspec)
+{
+  AqmpEvent *self = AQMP_EVENT (object);
+
+  switch ((AqmpEventProperty) property_id)
+    {
+    case PROP_NAME:
+      g_value_set_string (value, aqmp_event_get_name (self));
+      break;
+
+    case PROP_TIMESTAMP:
+      g_value_set_int64 (value, aqmp_event_get_timestamp (self));
+      break;
+
+    case PROP_DATA:
+      g_value_set_boxed (value, aqmp_event_get_data (self));
+      break;
+
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+aqmp_event_set_property (GObject      *object,
+                         guint         property_id,
+                         const GValue *value,
+                         GParamSpec   *pspec)
+{
+  AqmpEvent *self = AQMP_EVENT (object);
+
+  switch ((AqmpEventProperty) property_id)
+    {
+    case PROP_NAME:
+      if (g_value_get_string (value) != NULL)
+        self->name = g_utf8_make_valid (g_value_get_string (value), -1);
+      break;
+
+    case PROP_TIMESTAMP:
+      self->timestamp = g_value_get_int64 (value);
+      break;
+
+    case PROP_DATA:
+      if (g_value_get_boxed (value) != NULL)
+        aqmp_event_take_over_data (self, g_value_get_boxed (value));
+      break;
+
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+aqmp_event_finalize (GObject *object)
+{
+  AqmpEvent *self = AQMP_EVENT (object);
+
+  g_free (self->name);
+  g_clear_pointer (&self->text, g_bytes_unref);
+  g_clear_pointer (&self->tree, json_object_unref);
+
+  G_OBJECT_CLASS (aqmp_event_parent_class)->finalize (object);
+}
+
+static void
+aqmp_event_class_init (AqmpEventClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  const GParamFlags flags =
+    G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
+
+  object_class->get_property = aqmp_event_get_property;
+  object_class->set_property = aqmp_event_set_property;
+  object_class->finalize = aqmp_event_finalize;
+
+  /**
+   * AqmpEvent:name: (getter get_name)
+   *
+   * The name of the event, `SHUTDOWN` for instance. Given to the constructor as %NULL or not at all, it is empty; bytes
+   * in it that are not UTF-8 become U+FFFD.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_NAME] =
+    g_param_spec_string ("name", NULL, NULL, NULL, flags);
+
+  /**
+   * AqmpEvent:timestamp: (getter get_timestamp)
+   *
+   * When the event happened by the server's clock, in microseconds since the epoch (1970-01-01 UTC); -1 if the server
+   * does not know it.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_TIMESTAMP] =
+    g_param_spec_int64 ("timestamp", NULL, NULL, -1, G_MAXINT64, -1, flags);
+
+  /**
+   * AqmpEvent:data: (getter get_data)
+   *
+   * What the server says about the event, or %NULL; see [method@Event.get_data].
+   *
+   * An object given to the constructor is copied: it is neither kept nor changed. What cannot be told in JSON (text that
+   * is not UTF-8, a number that is not finite) is a mistake of the programmer: it is reported with a critical message,
+   * and the event has no data.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_DATA] =
+    g_param_spec_boxed ("data", NULL, NULL, JSON_TYPE_OBJECT, flags);
+
+  g_object_class_install_properties (object_class, G_N_ELEMENTS (properties), properties);
+}
+
+static void
+aqmp_event_init (AqmpEvent *self)
+{
+  self->timestamp = -1;
+}
+
+/**
+ * aqmp_event_new:
+ * @name: the name of the event, in UTF-8
+ * @timestamp: when it happened, in microseconds since the epoch; -1 if that is not known
+ * @data: (nullable) (transfer none): what there is to say about it; it is copied, neither kept nor changed
+ *
+ * Makes an event that did not come from a server.
+ *
+ * If @data holds what cannot be told in JSON (text that is not UTF-8, a number that is not finite), that is reported with
+ * a critical message and the event has no data.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full): the event
+ *
+ * Since: 1.0
+ */
+AqmpEvent *
+aqmp_event_new (const char *name,
+                gint64      timestamp,
+                JsonObject *data)
+{
+  g_return_val_if_fail (name != NULL && g_utf8_validate (name, -1, NULL), NULL);
+  g_return_val_if_fail (timestamp >= -1, NULL);
+
+  return g_object_new (AQMP_TYPE_EVENT,
+                       "name", name,
+                       "timestamp", timestamp,
+                       "data", data,
+                       NULL);
+}
+
+AqmpEvent *
+aqmp_event_new_from_message (const char   *name,
+                             gint64        timestamp,
+                             GBytes       *message,
+                             AqmpJsonSpan  data)
+{
+  AqmpEvent *self;
+
+  g_return_val_if_fail (name != NULL, NULL);
+  g_return_val_if_fail (timestamp >= -1, NULL);
+  g_return_val_if_fail (message != NULL, NULL);
+  g_return_val_if_fail (data.start <= data.end && data.end <= g_bytes_get_size (message), NULL);
+
+  self = g_object_new (AQMP_TYPE_EVENT, NULL);
+  self->name = g_strdup (name);
+  self->timestamp = timestamp;
+  self->text = g_bytes_ref (message);
+  self->span = data;
+  self->from_wire = TRUE;
+
+  return self;
+}
+
+/**
+ * aqmp_event_get_name: (get-property name)
+ * @self: an event
+ *
+ * The name of the event.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer none): the name, valid as long as @self
+ *
+ * Since: 1.0
+ */
+const char *
+aqmp_event_get_name (AqmpEvent *self)
+{
+  g_return_val_if_fail (AQMP_IS_EVENT (self), NULL);
+
+  return self->name != NULL ? self->name : "";
+}
+
+/**
+ * aqmp_event_get_timestamp: (get-property timestamp)
+ * @self: an event
+ *
+ * When the event happened by the server's clock, in microseconds since the epoch (1970-01-01 UTC), as
+ * [func@GLib.get_real_time] counts.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the time; -1 if the server does not know it, or sent none that could be understood
+ *
+ * Since: 1.0
+ */
+gint64
+aqmp_event_get_timestamp (AqmpEvent *self)
+{
+  g_return_val_if_fail (AQMP_IS_EVENT (self), -1);
+
+  return self->timestamp;
+}
+
+/**
+ * aqmp_event_get_data: (get-property data)
+ * @self: an event
+ *
+ * What the server says about the event.
+ *
+ * The object is sealed: [method@Json.Object.is_immutable] is true for it, and nothing in it can be changed. It is made
+ * when it is asked for first, and is the same one every time. Integers that fit a `gint64` are exact; those beyond become
+ * rounded `double`s.
+ *
+ * Data that a [struct@Json.Object] cannot hold, which is valid JSON all the same, is not to be had here: text with a NUL
+ * character in it, numbers beyond a `double`, and data that is no object. [method@Event.to_bytes] has it exactly.
+ *
+ * May be called from any thread. The references on the object are not counted atomically, though: no two threads may
+ * take or drop references on it at the same time, as [method@Json.Object.ref] does and language bindings do by
+ * themselves.
+ *
+ * Returns: (transfer none) (nullable): the data, valid as long as @self; %NULL if there is none, or none that can be held
+ *
+ * Since: 1.0
+ */
+JsonObject *
+aqmp_event_get_data (AqmpEvent *self)
+{
+  g_return_val_if_fail (AQMP_IS_EVENT (self), NULL);
+
+  if (self->span.start == self->span.end)
+    return NULL;
+
+  /* Two threads may ask at the same time: one builds, the other waits. */
+  if (g_once_init_enter (&self->tree_made))
+    {
+      const guint8 *text = g_bytes_get_data (self->text, NULL);
+      g_autoptr (JsonNode) node = NULL;
+
+      if (text[self->span.start] == '{')
+        node = aqmp_json_build (text + self->span.start, self->span.end - self->span.start, NULL);
+
+      if (node != NULL)
+        {
+          self->tree = json_node_dup_object (node);
+          json_object_seal (self->tree);
+        }
+
+      g_once_init_leave (&self->tree_made, 1);
+    }
+
+  return self->tree;
+}
+
+/**
+ * aqmp_event_to_bytes:
+ * @self: an event
+ *
+ * The whole event as the JSON text of one object.
+ *
+ * For an event that a server sent these are the very bytes that came, after [vfunc@Protocol.filter_inbound]. For one that
+ * was made here it is `{"event":NAME,"data":{…},"timestamp":{"seconds":S,"microseconds":U}}`, without `data` if it has
+ * none and without `timestamp` if that is not known.
+ *
+ * There is no line ending, and no NUL byte behind the text that could be relied on.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full): the text, in UTF-8
+ *
+ * Since: 1.0
+ */
+GBytes *
+aqmp_event_to_bytes (AqmpEvent *self)
+{
+  g_autoptr (GString) text = NULL;
+
+  g_return_val_if_fail (AQMP_IS_EVENT (self), NULL);
+
+  if (self->from_wire)
+    return g_bytes_ref (self->text);
+
+  text = g_string_new ("{\"event\":");
+
+  /* The name is valid UTF-8 since it was set: this does not fail. */
+  if (!aqmp_json_append_string (text, aqmp_event_get_name (self), NULL))
+    g_string_append (text, "\"\"");
+
+  if (self->span.start != self->span.end)
+    {
+      const char *data = g_bytes_get_data (self->text, NULL);
+
+      g_string_append (text, ",\"data\":");
+      g_string_append_len (text, data + self->span.start, (gssize) (self->span.end - self->span.start));
+    }
+
+  if (self->timestamp >= 0)
+    g_string_append_printf (text,
+                            ",\"timestamp\":{\"seconds\":%" G_GINT64_FORMAT ",\"microseconds\":%" G_GINT64_FORMAT "}",
+                            self->timestamp / G_USEC_PER_SEC,
+                            self->timestamp % G_USEC_PER_SEC);
+
+  g_string_append_c (text, '}');
+
+  return g_string_free_to_bytes (g_steal_pointer (&text));
+}
+
+gint64
+aqmp_event_parse_timestamp (const guint8 *data,
+                            gsize         length)
+{
+  static const char * const names[] = { "seconds", "microseconds", NULL };
+  AqmpJsonScan scan;
+  AqmpJsonSpan seconds_span;
+  AqmpJsonSpan microseconds_span;
+  gint64 seconds;
+  gint64 microseconds;
+
+  if (length == 0 || data[0] != '{')
+    return -1;
+
+  if (!aqmp_json_validate (&scan, names, data, length, NULL))
+    return -1;
+
+  seconds_span = scan.members[0];
+  microseconds_span = scan.members[1];
+
+  /* An absent member has no length, and is no integer. */
+  if (!aqmp_json_get_int64 (data + seconds_span.start, seconds_span.end - seconds_span.start, &seconds) ||
+      !aqmp_json_get_int64 (data + microseconds_span.start, microseconds_span.end - microseconds_span.start, &microseconds))
+    return -1;
+
+  /* A server without a clock sends -1 for both: unknown, not the last second of 1969. */
+  if (seconds < 0 || microseconds < 0)
+    return -1;
+
+  if (seconds > (G_MAXINT64 - microseconds) / G_USEC_PER_SEC)
+    return -1;
+
+  return seconds * G_USEC_PER_SEC + microseconds;
+}

@@ -1,0 +1,234 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-framing-private.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+
+#include "aqmp-error.h"
+
+/* An idle session keeps no more than this; a busy one grows by doubling. */
+#define SMALLEST_BUFFER 4096
+/* A buffer that this many messages in a row did not need half of is made smaller. */
+#define SETTLED_MESSAGES 64
+/* CR LF: of a message that is as long as allowed, all but the last byte of this can be here before its end is seen. */
+#define LONGEST_ENDING 2
+
+void
+aqmp_framing_init (AqmpFraming *self)
+{
+  *self = (AqmpFraming) { NULL, };
+}
+
+void
+aqmp_framing_clear (AqmpFraming *self)
+{
+  g_free (self->data);
+  aqmp_framing_init (self);
+}
+
+static void
+resize (AqmpFraming *self,
+        gsize        capacity)
+{
+  self->data = g_realloc (self->data, capacity);
+  self->capacity = capacity;
+}
+
+static void
+move_to_front (AqmpFraming *self)
+{
+  if (self->start == 0)
+    return;
+
+  memmove (self->data, self->data + self->start, self->end - self->start);
+  self->end -= self->start;
+  self->start = 0;
+}
+
+guint8 *
+aqmp_framing_reserve (AqmpFraming *self,
+                      gsize       *room)
+{
+  if (self->data == NULL)
+    resize (self, SMALLEST_BUFFER);
+
+  if (self->start == self->end)
+    self->start = self->end = 0;
+
+  /* Moving costs what is held, so it is done only when the space won is at least as much: that keeps it linear. */
+  if (self->start >= self->end - self->start && self->capacity - self->end < self->capacity / 2)
+    move_to_front (self);
+
+  if (self->end == self->capacity)
+    resize (self, self->capacity * 2);
+
+  *room = self->capacity - self->end;
+  return self->data + self->end;
+}
+
+void
+aqmp_framing_commit (AqmpFraming *self,
+                     gsize        length)
+{
+  g_assert (length <= self->capacity - self->end);
+
+  self->end += length;
+  self->recent_peak = MAX (self->recent_peak, self->end);
+}
+
+/* Called between messages, when little or nothing is held. Giving memory back at once after each big message would make
+   a stream of big messages pay for growing each time, so it waits until they have stopped coming. */
+static void
+consider_shrinking (AqmpFraming *self)
+{
+  gsize capacity = self->capacity;
+
+  if (capacity <= SMALLEST_BUFFER || ++self->settled < SETTLED_MESSAGES)
+    return;
+
+  while (capacity > SMALLEST_BUFFER && self->recent_peak <= capacity / 2)
+    capacity /= 2;
+
+  if (capacity < self->capacity)
+    {
+      move_to_front (self);
+      if (self->end <= capacity)
+        resize (self, capacity);
+    }
+
+  self->settled = 0;
+  self->recent_peak = self->end;
+}
+
+/* A message that fills most of its buffer takes the buffer with it instead of a copy: for big ones the copy costs as
+   much memory again. What follows it in the buffer is little, and moves to a new one. */
+static GBytes *
+take_payload (AqmpFraming *self,
+              gsize        consumed,
+              gsize        payload_length)
+{
+  gsize rest = self->end - self->start - consumed;
+  guint8 *whole;
+
+  if (self->start > 0 || payload_length < self->capacity / 2 || self->capacity <= 16 * SMALLEST_BUFFER ||
+      rest > SMALLEST_BUFFER)
+    {
+      GBytes *copy = g_bytes_new (self->data + self->start, payload_length);
+
+      self->start += consumed;
+      return copy;
+    }
+
+  whole = g_steal_pointer (&self->data);
+  resize (self, SMALLEST_BUFFER);
+  memcpy (self->data, whole + consumed, rest);
+  self->end = rest;
+  self->recent_peak = rest;
+  self->settled = 0;
+
+  return g_bytes_new_take (g_realloc (whole, payload_length), payload_length);
+}
+
+static gboolean
+exceeds (gsize   length,
+         guint64 max_message_size,
+         guint   allowance)
+{
+  return length > max_message_size && length - max_message_size > allowance;
+}
+
+static AqmpFramingResult
+too_large (guint64   max_message_size,
+           GError  **error)
+{
+  g_set_error (error, AQMP_ERROR, AQMP_ERROR_MESSAGE_TOO_LARGE,
+               _("A message from the peer exceeds the limit of %" G_GUINT64_FORMAT " bytes; raise “max-message-size” if "
+                 "such messages are expected"),
+               max_message_size);
+  return AQMP_FRAMING_ERROR;
+}
+
+AqmpFramingResult
+aqmp_framing_next (AqmpFraming    *self,
+                   guint64         max_message_size,
+                   gboolean        at_eof,
+                   AqmpFrameFunc   frame,
+                   gpointer        user_data,
+                   GBytes        **message,
+                   GError        **error)
+{
+  while (self->end > self->start)
+    {
+      gsize length = self->end - self->start;
+      gsize payload_length = AQMP_FRAMING_NO_MESSAGE;
+      gssize consumed;
+
+      consumed = frame (user_data, self->data + self->start, length, self->scanned, at_eof, &payload_length, error);
+      if (consumed < 0)
+        return AQMP_FRAMING_ERROR;
+
+      if (consumed == 0)
+        {
+          self->scanned = length;
+          return exceeds (length, max_message_size, LONGEST_ENDING - 1) ? too_large (max_message_size, error)
+                                                                        : AQMP_FRAMING_NEED_MORE;
+        }
+
+      g_assert ((gsize) consumed <= length);
+      self->scanned = 0;
+
+      if (payload_length == AQMP_FRAMING_NO_MESSAGE)
+        {
+          self->start += consumed;
+          continue;
+        }
+
+      g_assert (payload_length <= (gsize) consumed);
+      if (exceeds (payload_length, max_message_size, 0))
+        return too_large (max_message_size, error);
+
+      *message = take_payload (self, consumed, payload_length);
+      consider_shrinking (self);
+      return AQMP_FRAMING_MESSAGE;
+    }
+
+  return AQMP_FRAMING_NEED_MORE;
+}
+
+gboolean
+aqmp_framing_has_news (AqmpFraming *self)
+{
+  return self->end - self->start > self->scanned;
+}
+
+gsize
+aqmp_framing_get_held (AqmpFraming *self)
+{
+  return self->end - self->start;
+}
+
+gssize
+aqmp_framing_line (const guint8 *data,
+                   gsize         length,
+                   gsize         scanned,
+                   gboolean      at_eof,
+                   gsize        *payload_length)
+{
+  const guint8 *newline = memchr (data + scanned, '\n', length - scanned);
+  gsize end;
+
+  if (newline == NULL)
+    {
+      if (!at_eof)
+        return 0;
+      *payload_length = length;
+      return length;
+    }
+
+  end = newline - data;
+  *payload_length = end > 0 && data[end - 1] == '\r' ? end - 1 : end;
+  return end + 1;
+}

@@ -1,0 +1,239 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-pending-private.h"
+
+#include <string.h>
+
+#include "aqmp-json-private.h"
+
+/* --- Ids ---------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+parse_unsigned (const char *digits,
+                gsize       length,
+                guint64    *value)
+{
+  g_autofree char *text = g_strndup (digits, length);
+
+  return g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT64, value, NULL) && (length == 1 || digits[0] != '0');
+}
+
+/* The fast way for what comes back nearly always: the very text that was sent. */
+static gboolean
+parse_generated (const char *text,
+                 gsize       length,
+                 guint64    *serial)
+{
+  const gsize prefix_length = strlen (AQMP_GENERATED_ID_PREFIX);
+  guint64 value = 0;
+  gsize i;
+
+  if (length <= prefix_length || length > prefix_length + 19 ||
+      memcmp (text, AQMP_GENERATED_ID_PREFIX, prefix_length) != 0 || text[prefix_length] == '0')
+    return FALSE;
+
+  for (i = prefix_length; i < length; i++)
+    {
+      if (!g_ascii_isdigit (text[i]))
+        return FALSE;
+      value = 10 * value + (guint64) (text[i] - '0');
+    }
+
+  *serial = value;
+  return TRUE;
+}
+
+static GBytes *
+own_id (char        type,
+        const char *text,
+        gsize       length)
+{
+  char *key = g_malloc (length + 1);
+
+  key[0] = type;
+  memcpy (key + 1, text, length);
+  return g_bytes_new_take (key, length + 1);
+}
+
+static void
+parse_string_id (AqmpCallId   *self,
+                 const guint8 *data,
+                 gsize         length)
+{
+  g_autoptr (GString) decoded = NULL;
+
+  if (parse_generated ((const char *) data + 1, length - 2, &self->serial))
+    return;
+
+  decoded = g_string_new (NULL);
+  aqmp_json_decode_string (data, length, decoded);
+  if (!parse_generated (decoded->str, decoded->len, &self->serial))
+    self->own = own_id ('s', decoded->str, decoded->len);
+}
+
+/* A server may write a number another way than it was sent, so it is the value that counts. QEMU knows integers up to
+   2⁶⁴ − 1. */
+static gboolean
+parse_integer_id (AqmpCallId   *self,
+                  const guint8 *data,
+                  gsize         length)
+{
+  char decimal[32];
+  gint64 value;
+  guint64 large_value;
+
+  if (aqmp_json_get_int64 (data, length, &value))
+    g_snprintf (decimal, sizeof decimal, "%" G_GINT64_FORMAT, value);
+  else if (parse_unsigned ((const char *) data, length, &large_value))
+    g_snprintf (decimal, sizeof decimal, "%" G_GUINT64_FORMAT, large_value);
+  else
+    return FALSE;
+
+  self->own = own_id ('i', decimal, strlen (decimal));
+  return TRUE;
+}
+
+gboolean
+aqmp_call_id_parse (AqmpCallId   *self,
+                    const guint8 *data,
+                    gsize         length)
+{
+  *self = (AqmpCallId) { 0, NULL };
+
+  if (length == 0)
+    return FALSE;
+
+  if (data[0] != '"')
+    return parse_integer_id (self, data, length);
+
+  parse_string_id (self, data, length);
+  return TRUE;
+}
+
+gboolean
+aqmp_call_id_equal (const AqmpCallId *a,
+                    const AqmpCallId *b)
+{
+  if (a->own == NULL || b->own == NULL)
+    return a->own == b->own && a->serial == b->serial;
+  return g_bytes_equal (a->own, b->own);
+}
+
+void
+aqmp_call_id_clear (AqmpCallId *self)
+{
+  g_clear_pointer (&self->own, g_bytes_unref);
+}
+
+/* --- Calls -------------------------------------------------------------------------------------------------------- */
+
+AqmpCall *
+aqmp_call_new (GTask *task)
+{
+  AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
+
+  self->task = g_object_ref (task);
+  self->client = g_object_ref (g_task_get_source_object (task));
+  self->link.data = self;
+  return self;
+}
+
+static void
+call_clear (gpointer data)
+{
+  AqmpCall *self = data;
+
+  g_clear_object (&self->task);
+  g_clear_object (&self->client);
+  aqmp_call_id_clear (&self->id);
+}
+
+void
+aqmp_call_unref (gpointer self)
+{
+  g_atomic_rc_box_release_full (self, call_clear);
+}
+
+/* --- The table ---------------------------------------------------------------------------------------------------- */
+
+void
+aqmp_pending_init (AqmpPending *self)
+{
+  self->by_serial = g_hash_table_new (g_int64_hash, g_int64_equal);
+  self->by_own_id = g_hash_table_new (g_bytes_hash, g_bytes_equal);
+  g_queue_init (&self->order);
+  self->n_abandoned = 0;
+}
+
+void
+aqmp_pending_clear (AqmpPending *self)
+{
+  g_assert (g_queue_is_empty (&self->order));
+  g_clear_pointer (&self->by_serial, g_hash_table_unref);
+  g_clear_pointer (&self->by_own_id, g_hash_table_unref);
+}
+
+AqmpCall *
+aqmp_pending_find (AqmpPending      *self,
+                   const AqmpCallId *id)
+{
+  if (id->own != NULL)
+    return g_hash_table_lookup (self->by_own_id, id->own);
+  return g_hash_table_lookup (self->by_serial, &id->serial);
+}
+
+gboolean
+aqmp_pending_add (AqmpPending *self,
+                  AqmpCall    *call)
+{
+  if (aqmp_pending_find (self, &call->id) != NULL)
+    return FALSE;
+
+  if (call->id.own != NULL)
+    g_hash_table_insert (self->by_own_id, call->id.own, call);
+  else
+    g_hash_table_insert (self->by_serial, &call->id.serial, call);
+  g_queue_push_tail_link (&self->order, &aqmp_call_ref (call)->link);
+
+  return TRUE;
+}
+
+/* They are written in their order, so two looks are enough. */
+AqmpCall *
+aqmp_pending_find_sole (AqmpPending *self,
+                        guint64      written_token)
+{
+  AqmpCall *first = g_queue_peek_head (&self->order);
+  AqmpCall *second = g_queue_peek_nth (&self->order, 1);
+
+  if (first == NULL || first->token > written_token)
+    return NULL;
+  if (second != NULL && second->token <= written_token)
+    return NULL;
+  return first;
+}
+
+void
+aqmp_pending_abandon (AqmpPending *self,
+                      AqmpCall    *call)
+{
+  call->state = AQMP_CALL_ABANDONED;
+  self->n_abandoned++;
+}
+
+void
+aqmp_pending_remove (AqmpPending *self,
+                     AqmpCall    *call)
+{
+  if (call->state == AQMP_CALL_ABANDONED)
+    self->n_abandoned--;
+  call->state = AQMP_CALL_ENDED;
+
+  if (call->id.own != NULL)
+    g_hash_table_remove (self->by_own_id, call->id.own);
+  else
+    g_hash_table_remove (self->by_serial, &call->id.serial);
+  g_queue_unlink (&self->order, &call->link);
+}

@@ -1,0 +1,570 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-protocol-private.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "aqmp-error.h"
+#include "aqmp-error-private.h"
+
+typedef struct
+{
+  guint64  token;
+  GBytes  *message;  /* (owned) */
+} OutboundMessage;
+
+static void
+outbound_message_free (gpointer data)
+{
+  OutboundMessage *outbound = data;
+
+  g_bytes_unref (outbound->message);
+  g_free (outbound);
+}
+
+/* --- The wire log ------------------------------------------------------------------------------------------------- */
+
+static gboolean
+wire_is_logged (void)
+{
+  static gsize state = 0;
+  static const GDebugKey keys[] = { { "wire", 1 } };
+
+  if (g_once_init_enter (&state))
+    {
+      guint flags = g_parse_debug_string (g_getenv ("AQMP_DEBUG"), keys, G_N_ELEMENTS (keys));
+
+      g_once_init_leave (&state, flags != 0 ? 2 : 1);
+    }
+
+  return state == 2;
+}
+
+static void
+log_wire (AqmpProtocol *self,
+          const char   *direction,
+          GBytes       *message)
+{
+  g_autofree char *description = NULL;
+
+  if (!wire_is_logged ())
+    return;
+
+  description = aqmp_protocol_get_private (self)->hooks->describe_message (self, message);
+  aqmp_protocol_log (self, G_LOG_LEVEL_DEBUG, "%s %s", direction, description);
+}
+
+/* --- In ----------------------------------------------------------------------------------------------------------- */
+
+static gssize
+on_frame (gpointer       user_data,
+          const guint8  *data,
+          gsize          length,
+          gsize          scanned,
+          gboolean       at_eof,
+          gsize         *payload_length,
+          GError       **error)
+{
+  AqmpProtocol *self = user_data;
+  g_autoptr (GError) local_error = NULL;
+  gssize consumed;
+
+  /* What the frame function remembers of the message before, it may forget now. */
+  aqmp_protocol_get_private (self)->framed = NULL;
+
+  consumed = AQMP_PROTOCOL_GET_CLASS (self)->frame (self, data, length, scanned, at_eof, payload_length, &local_error);
+
+  if (consumed < 0 || consumed > (gssize) length ||
+      (consumed > 0 && *payload_length != AQMP_PROTOCOL_NO_MESSAGE && *payload_length > (gsize) consumed))
+    {
+      g_propagate_error (error, aqmp_protocol_error_from_vfunc (self, "frame", g_steal_pointer (&local_error)));
+      return -1;
+    }
+
+  return consumed;
+}
+
+static gboolean
+has_inbound_filter (AqmpProtocol *self)
+{
+  return AQMP_PROTOCOL_GET_CLASS (self)->filter_inbound != aqmp_protocol_pass_on;
+}
+
+/* NULL: the session has ended, because the filter failed or in some other way. */
+static GBytes *
+filter_inbound (AqmpProtocol *self,
+                GBytes       *message)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 serial = priv->session_serial;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) cause = NULL;
+  g_autoptr (GBytes) filtered = NULL;
+
+  if (!has_inbound_filter (self))
+    return g_bytes_ref (message);
+
+  filtered = AQMP_PROTOCOL_GET_CLASS (self)->filter_inbound (self, message, &error);
+  if (priv->transport == NULL || priv->session_serial != serial)
+    return NULL;
+  if (filtered != NULL)
+    return g_steal_pointer (&filtered);
+
+  cause = aqmp_protocol_error_from_vfunc (self, "filter_inbound", g_steal_pointer (&error));
+  aqmp_protocol_fail_session (self, cause);
+  return NULL;
+}
+
+static void
+receive (AqmpProtocol *self,
+         GBytes       *message)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 serial = priv->session_serial;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) cause = NULL;
+  gboolean received;
+
+  received = AQMP_PROTOCOL_GET_CLASS (self)->message_received (self, message, &error);
+  priv->framed = NULL;
+
+  if (received || priv->transport == NULL || priv->session_serial != serial)
+    return;
+
+  cause = aqmp_protocol_error_from_vfunc (self, "message_received", g_steal_pointer (&error));
+  aqmp_protocol_fail_session (self, cause);
+}
+
+static void
+on_message (gpointer  user_data,
+            GBytes   *message)
+{
+  AqmpProtocol *self = user_data;
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GBytes) filtered = NULL;
+
+  log_wire (self, "←", message);
+
+  filtered = filter_inbound (self, message);
+  if (filtered == NULL)
+    return;
+
+  if (aqmp_protocol_is_establishing (self))
+    {
+      aqmp_protocol_handshake_received (self, filtered);
+      return;
+    }
+
+  priv->framed = filtered == message && !has_inbound_filter (self) ? message : NULL;
+  receive (self, filtered);
+}
+
+gboolean
+aqmp_protocol_is_as_framed (AqmpProtocol *self,
+                            GBytes       *message)
+{
+  return aqmp_protocol_get_private (self)->framed == message;
+}
+
+/* --- Out ---------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+has_outbound_filter (AqmpProtocol *self)
+{
+  return AQMP_PROTOCOL_GET_CLASS (self)->filter_outbound != aqmp_protocol_pass_on;
+}
+
+/* Without a filter, and a log, the text goes straight to where it is written from. With one, it first has to become a
+   message. */
+GString *
+aqmp_protocol_begin_message (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (!has_outbound_filter (self) && !wire_is_logged ())
+    return aqmp_transport_begin_message (priv->transport);
+
+  priv->composing = g_string_new (NULL);
+  return priv->composing;
+}
+
+guint64
+aqmp_protocol_commit_message (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 token = ++priv->last_token;
+
+  if (priv->composing == NULL)
+    aqmp_transport_commit_message (priv->transport, token);
+  else
+    {
+      OutboundMessage *outbound = g_new (OutboundMessage, 1);
+
+      outbound->token = token;
+      outbound->message = g_string_free_to_bytes (g_steal_pointer (&priv->composing));
+      g_queue_push_tail (&priv->unfiltered, outbound);
+      priv->unfiltered_bytes += g_bytes_get_size (outbound->message);
+      aqmp_transport_request_work (priv->transport);
+    }
+
+  return token;
+}
+
+void
+aqmp_protocol_rollback_message (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->composing == NULL)
+    aqmp_transport_rollback_message (priv->transport);
+  else
+    g_string_free (g_steal_pointer (&priv->composing), TRUE);
+}
+
+static OutboundMessage *
+pop_unfiltered (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  OutboundMessage *outbound;
+
+  aqmp_protocol_lock (self);
+  outbound = g_queue_pop_head (&priv->unfiltered);
+  if (outbound != NULL)
+    priv->unfiltered_bytes -= g_bytes_get_size (outbound->message);
+  aqmp_protocol_unlock (self);
+
+  return outbound;
+}
+
+gboolean
+aqmp_protocol_remove_message (AqmpProtocol *self,
+                              guint64       token)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GList *link;
+
+  for (link = priv->unfiltered.head; link != NULL; link = link->next)
+    {
+      OutboundMessage *outbound = link->data;
+
+      if (outbound->token != token)
+        continue;
+
+      g_queue_delete_link (&priv->unfiltered, link);
+      priv->unfiltered_bytes -= g_bytes_get_size (outbound->message);
+      outbound_message_free (outbound);
+      return TRUE;
+    }
+
+  return priv->transport != NULL && aqmp_transport_remove_message (priv->transport, token);
+}
+
+guint64
+aqmp_protocol_get_written_token (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  return priv->transport != NULL ? aqmp_transport_get_written_token (priv->transport) : 0;
+}
+
+void
+aqmp_protocol_clear_outbound (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  g_queue_clear_full (&priv->unfiltered, outbound_message_free);
+  priv->unfiltered_bytes = 0;
+}
+
+gboolean
+aqmp_protocol_has_outbound (AqmpProtocol *self)
+{
+  return aqmp_protocol_get_private (self)->filtering || aqmp_protocol_get_queued_bytes (self) > 0;
+}
+
+static GBytes *
+filter_outbound (AqmpProtocol  *self,
+                 GBytes        *message,
+                 GError       **error)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (GBytes) filtered = NULL;
+
+  if (!has_outbound_filter (self))
+    return g_bytes_ref (message);
+
+  filtered = AQMP_PROTOCOL_GET_CLASS (self)->filter_outbound (self, message, &local_error);
+  if (filtered == NULL)
+    {
+      g_propagate_error (error, aqmp_protocol_error_from_vfunc (self, "filter_outbound", g_steal_pointer (&local_error)));
+      return NULL;
+    }
+
+  if (filtered != message && !priv->hooks->check_filtered (self, message, filtered, error))
+    return NULL;
+
+  return g_steal_pointer (&filtered);
+}
+
+static void
+append_to_transport (AqmpProtocol *self,
+                     guint64       token,
+                     GBytes       *message)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  gsize length;
+  const char *text = g_bytes_get_data (message, &length);
+
+  log_wire (self, "→", message);
+  g_string_append_len (aqmp_transport_begin_message (priv->transport), text, length);
+  aqmp_transport_commit_message (priv->transport, token);
+}
+
+/* FALSE: the session has ended. */
+static gboolean
+send_filtered (AqmpProtocol    *self,
+               OutboundMessage *outbound)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 serial = priv->session_serial;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) filtered = NULL;
+
+  filtered = filter_outbound (self, outbound->message, &error);
+  if (priv->transport == NULL || priv->session_serial != serial)
+    return FALSE;
+
+  if (filtered == NULL)
+    {
+      aqmp_protocol_fail_session (self, error);
+      return FALSE;
+    }
+
+  append_to_transport (self, outbound->token, filtered);
+  return TRUE;
+}
+
+static void
+filter_and_send (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  OutboundMessage *outbound;
+  gboolean going_on = TRUE;
+
+  /* A filter that runs the loop gets here again; what it holds comes first. */
+  if (priv->filtering)
+    return;
+
+  priv->filtering = TRUE;
+  while (going_on && (outbound = pop_unfiltered (self)) != NULL)
+    {
+      going_on = send_filtered (self, outbound);
+      outbound_message_free (outbound);
+    }
+  priv->filtering = FALSE;
+
+  /* The filter may have let this session end and the next one begin. */
+  aqmp_protocol_lock (self);
+  if (!g_queue_is_empty (&priv->unfiltered))
+    aqmp_transport_request_work (priv->transport);
+  aqmp_protocol_unlock (self);
+}
+
+/* The session runs: first what a subclass has kept from the handshake, then what comes. */
+static void
+start (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 serial = priv->session_serial;
+
+  priv->started = TRUE;
+  priv->hooks->session_started (self);
+  if (priv->transport != NULL && priv->session_serial == serial)
+    aqmp_transport_set_reading (priv->transport, TRUE);
+}
+
+static void
+on_work (gpointer user_data)
+{
+  AqmpProtocol *self = user_data;
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  filter_and_send (self);
+  if (priv->transport != NULL && priv->attempt == NULL && !priv->started)
+    start (self);
+}
+
+static void
+on_failed (gpointer      user_data,
+           const GError *error)
+{
+  AqmpProtocol *self = user_data;
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->runstate == AQMP_RUNSTATE_RUNNING && priv->hooks->is_expected_end (self))
+    aqmp_protocol_tear_down (self, NULL);
+  else
+    aqmp_protocol_fail_session (self, error);
+}
+
+/* The transport has nothing left; but what is not filtered yet comes as well. */
+static void
+on_drained (gpointer user_data)
+{
+  AqmpProtocol *self = user_data;
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 serial = priv->session_serial;
+  GQueue flushers;
+
+  if (aqmp_protocol_has_outbound (self))
+    {
+      aqmp_transport_request_drained (priv->transport);
+      return;
+    }
+
+  flushers = aqmp_waiters_steal (&priv->flushers);
+  aqmp_waiters_return (&flushers, NULL);
+  if (priv->flushing && priv->session_serial == serial)
+    aqmp_protocol_end (self, NULL, NULL);
+}
+
+const AqmpTransportCallbacks aqmp_protocol_transport_callbacks = {
+  .frame = on_frame,
+  .message = on_message,
+  .work = on_work,
+  .drained = on_drained,
+  .failed = on_failed,
+};
+
+/* --- Public ------------------------------------------------------------------------------------------------------- */
+
+static void
+queue_message_locked (AqmpProtocol *self,
+                      GBytes       *message)
+{
+  gsize length;
+  const char *text = g_bytes_get_data (message, &length);
+
+  g_string_append_len (aqmp_protocol_begin_message (self), text, length);
+  aqmp_protocol_commit_message (self);
+}
+
+void
+aqmp_protocol_queue_message (AqmpProtocol *self,
+                             GBytes       *message)
+{
+  aqmp_protocol_lock (self);
+  queue_message_locked (self, message);
+  aqmp_protocol_unlock (self);
+}
+
+/**
+ * aqmp_protocol_send_message:
+ * @self: a protocol
+ * @message: the bytes to send, as they are: with the line ending or whatever else marks the end of a message
+ * @error: return location for an error
+ *
+ * Queues a message for a running session. It is written when the owner's context runs next, after
+ * [vfunc@Protocol.filter_outbound]. [property@Protocol:queued-bytes] tells how much is waiting, and
+ * [method@Protocol.flush_async] waits until nothing is.
+ *
+ * If the session is not running, nothing is queued, and the error is [error@Error.STATE]. A queued message can still be
+ * lost if the session ends; it never gets into a later one.
+ *
+ * May be called from any thread.
+ *
+ * Returns: %TRUE if the message was queued
+ *
+ * Since: 1.0
+ */
+gboolean
+aqmp_protocol_send_message (AqmpProtocol  *self,
+                            GBytes        *message,
+                            GError       **error)
+{
+  gboolean possible;
+
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
+  g_return_val_if_fail (message != NULL, FALSE);
+
+  aqmp_protocol_lock (self);
+  possible = aqmp_protocol_require_runstate_locked (self, AQMP_RUNSTATE_RUNNING, error);
+  if (possible)
+    queue_message_locked (self, message);
+  aqmp_protocol_unlock (self);
+
+  return possible;
+}
+
+/**
+ * aqmp_protocol_flush_async: (method)
+ * @self: a protocol
+ * @cancellable: (nullable): gives up waiting
+ * @callback: (scope async) (closure user_data): called when nothing is waiting to be written
+ * @user_data: data for @callback
+ *
+ * Waits until everything that is queued was written to the stream.
+ *
+ * That the peer has read it is another matter. To be called in the owner's context.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_flush_async (AqmpProtocol        *self,
+                           GCancellable        *cancellable,
+                           GAsyncReadyCallback  callback,
+                           gpointer             user_data)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GTask) task = NULL;
+  GError *error = NULL;
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, aqmp_protocol_flush_async);
+  g_task_set_name (task, "[aqmp] flush");
+  g_task_set_check_cancellable (task, FALSE);
+
+  if (g_task_return_error_if_cancelled (task))
+    return;
+
+  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_RUNNING, &error))
+    g_task_return_error (task, error);
+  else if (!aqmp_protocol_has_outbound (self))
+    g_task_return_boolean (task, TRUE);
+  else
+    {
+      aqmp_waiters_add (&priv->flushers, g_steal_pointer (&task));
+      aqmp_transport_request_drained (priv->transport);
+    }
+}
+
+/**
+ * aqmp_protocol_flush_finish: (method)
+ * @self: a protocol
+ * @result: the result that the callback was given
+ * @error: return location for an error
+ *
+ * Tells how [method@Protocol.flush_async] went: [error@Error.STATE] if no session was running, [error@Error.INTERRUPTED] if it ended
+ * before everything was written.
+ *
+ * Returns: %TRUE if everything was written
+ *
+ * Since: 1.0
+ */
+gboolean
+aqmp_protocol_flush_finish (AqmpProtocol  *self,
+                            GAsyncResult  *result,
+                            GError       **error)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_protocol_flush_async), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}

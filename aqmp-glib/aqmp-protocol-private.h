@@ -1,0 +1,193 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "aqmp-protocol.h"
+#include "aqmp-transport-private.h"
+#include "aqmp-waiters-private.h"
+
+G_BEGIN_DECLS
+
+/* Floor 2 in five files:
+ *
+ *   aqmp-protocol.c            the class: properties, signals, defaults of the virtual functions
+ *   aqmp-protocol-session.c    the state machine up: connect and open, until RUNNING
+ *   aqmp-protocol-handshake.c  reading and writing single messages meanwhile
+ *   aqmp-protocol-teardown.c   the state machine down: fail, disconnect, dispose, all on one path
+ *   aqmp-protocol-messages.c   messages in and out, filters, flush
+ *
+ * Thread rule: states change in the thread that runs the owner's context, and everything is called from there. What
+ * other threads may look at or add to is under the lock. */
+
+typedef struct _AqmpAttempt AqmpAttempt;
+
+/* What a subclass inside the library needs and no virtual function offers. Set in its instance init. */
+typedef struct
+{
+  /* A new attempt: forget what belonged to the session before. */
+  void     (*session_starting) (AqmpProtocol *self);
+  /* Locked, at the moment when the state is no longer RUNNING: hand over all calls. */
+  gpointer (*steal_calls)      (AqmpProtocol *self);
+  /* The last step of a teardown. @cause: (nullable) */
+  void     (*fail_calls)       (AqmpProtocol *self,
+                                gpointer      calls,
+                                const GError *cause);
+  /* The session runs, and whoever connected knows; nothing has been read since the handshake. */
+  void     (*session_started)  (AqmpProtocol *self);
+  /* The peer has gone: was that to be expected? */
+  gboolean (*is_expected_end)  (AqmpProtocol *self);
+  /* filter_outbound put @replacement in the place of @original. */
+  gboolean (*check_filtered)   (AqmpProtocol  *self,
+                                GBytes        *original,
+                                GBytes        *replacement,
+                                GError       **error);
+  /* (transfer full): for the log, without secrets */
+  char *   (*describe_message) (AqmpProtocol *self,
+                                GBytes       *message);
+} AqmpProtocolHooks;
+
+typedef struct
+{
+  const AqmpProtocolHooks *hooks;     /* never NULL */
+
+  GMutex         lock;                /* taken before the transport's; never held while calling anybody's code */
+
+  /* Under the lock; written only in the owner's context, but for the outbound messages. */
+  AqmpRunstate   runstate;
+  char          *name;                /* (owned) (nullable) */
+  GMainContext  *context;             /* (owned) (nullable): the owner's; NULL before the first session */
+  AqmpTransport *transport;           /* (owned) (nullable): while there is a stream */
+  guint64        last_token;          /* names outbound messages; never starts again */
+  GQueue         unfiltered;          /* (element-type OutboundMessage): waiting for filter_outbound */
+  gsize          unfiltered_bytes;
+  GString       *composing;           /* (owned) (nullable): an outbound message that will be filtered */
+
+  /* Owner's context. */
+  AqmpAttempt   *attempt;             /* (owned) (nullable): while CONNECTING */
+  guint64        session_serial;      /* counts the attempts */
+  GIOStream     *stream;              /* (owned) (nullable) */
+  GError        *cause;               /* (owned) (nullable): why the session failed, until IDLE */
+  gboolean       started;             /* messages are read and delivered */
+  gboolean       flushing;            /* DISCONNECTING, but the session still writes, reads and routes */
+  gboolean       over;                /* DISCONNECTING, and the session was torn down */
+  gboolean       filtering;           /* inside filter_outbound */
+  GBytes        *framed;              /* (unowned) (nullable): being delivered just as the framing found it */
+  GSource       *flush_timeout_source; /* (owned) (nullable) */
+  GSource       *finish_source;       /* (owned) (nullable): will end a disconnect */
+  GQueue         handshake_inbox;     /* (element-type GBytes): read, but its reader was cancelled */
+
+  AqmpWaiters    readers;             /* read_message: one at a time */
+  AqmpWaiters    flushers;            /* flush, write_message */
+  AqmpWaiters    disconnecters;       /* disconnect */
+  AqmpWaiters    state_waiters[4];    /* wait_runstate, by the state that is known */
+
+  guint64        max_message_size;
+  guint          connect_timeout;
+  guint          flush_timeout;
+} AqmpProtocolPrivate;
+
+AqmpProtocolPrivate *aqmp_protocol_get_private (AqmpProtocol *self);
+
+/* --- For subclasses inside the library ---------------------------------------------------------------------------- */
+
+void          aqmp_protocol_set_hooks             (AqmpProtocol            *self,
+                                                   const AqmpProtocolHooks *hooks);
+void          aqmp_protocol_lock                  (AqmpProtocol  *self);
+void          aqmp_protocol_unlock                (AqmpProtocol  *self);
+
+/* Locked. As the public function. */
+gboolean      aqmp_protocol_require_runstate_locked (AqmpProtocol  *self,
+                                                     AqmpRunstate   required,
+                                                     GError       **error);
+
+/* Locked, with a session: compose an outbound message by appending to the string; commit returns its token. */
+GString      *aqmp_protocol_begin_message         (AqmpProtocol  *self);
+guint64       aqmp_protocol_commit_message        (AqmpProtocol  *self);
+void          aqmp_protocol_rollback_message      (AqmpProtocol  *self);
+/* Locked. FALSE if it was written, at least partly. */
+gboolean      aqmp_protocol_remove_message        (AqmpProtocol  *self,
+                                                   guint64        token);
+/* Locked. Messages up to this token were written, at least partly. */
+guint64       aqmp_protocol_get_written_token     (AqmpProtocol  *self);
+
+/* Inside message_received: whether @message is the very one that the frame function found last. */
+gboolean      aqmp_protocol_is_as_framed          (AqmpProtocol  *self,
+                                                   GBytes        *message);
+
+/* Whether an event of this name would reach anybody. */
+gboolean      aqmp_protocol_is_event_heard        (AqmpProtocol  *self,
+                                                   const char    *name);
+
+/* A line in the log that says whose it is. */
+void          aqmp_protocol_log                   (AqmpProtocol   *self,
+                                                   GLogLevelFlags  level,
+                                                   const char     *format,
+                                                   ...) G_GNUC_PRINTF (3, 4);
+
+/* --- Between the files of this floor ------------------------------------------------------------------------------ */
+
+extern const AqmpTransportCallbacks aqmp_protocol_transport_callbacks;
+
+/* (transfer full) (nullable): any thread */
+char         *aqmp_protocol_dup_name              (AqmpProtocol   *self);
+
+/* Runs it in the owner's context: now, if this is the place. @func: returns G_SOURCE_REMOVE */
+void          aqmp_protocol_invoke                (AqmpProtocol   *self,
+                                                   GSourceFunc     func,
+                                                   gpointer        data,
+                                                   GDestroyNotify  destroy);
+
+void          aqmp_protocol_set_runstate          (AqmpProtocol   *self,
+                                                   AqmpRunstate    runstate);
+/* Tells everybody of a transition that was made. They may make others. */
+void          aqmp_protocol_announce_runstate     (AqmpProtocol   *self,
+                                                   AqmpRunstate    runstate);
+void          aqmp_protocol_set_stream            (AqmpProtocol   *self,
+                                                   GIOStream      *stream);
+
+/* An error that a virtual function left, or else one that names the function. */
+GError       *aqmp_protocol_error_from_vfunc      (AqmpProtocol   *self,
+                                                   const char     *function,
+                                                   GError         *error);
+
+/* Ends whatever is going on; nothing if nothing is. */
+void          aqmp_protocol_fail_session          (AqmpProtocol   *self,
+                                                   const GError   *error);
+/* The one teardown path. @cause: (nullable): a clean end */
+void          aqmp_protocol_tear_down             (AqmpProtocol   *self,
+                                                   const GError   *cause);
+/* Both: tear down, and on to IDLE. */
+void          aqmp_protocol_end                   (AqmpProtocol   *self,
+                                                   const GError   *cause,
+                                                   const GError   *result);
+/* DISCONNECTING → IDLE; all who disconnect get the result. @error: (nullable) */
+void          aqmp_protocol_become_idle           (AqmpProtocol   *self,
+                                                   const GError   *error);
+void          aqmp_protocol_dispose_session       (AqmpProtocol   *self);
+
+void          aqmp_protocol_attempt_fail          (AqmpProtocol   *self,
+                                                   const GError   *error);
+/* Whether the handshake is going on: messages can be read and written one by one. */
+gboolean      aqmp_protocol_is_establishing       (AqmpProtocol   *self);
+/* Gives up the attempt without telling anybody. Returns its task: (transfer full) (nullable) */
+GTask        *aqmp_protocol_abandon_attempt       (AqmpProtocol   *self);
+
+void          aqmp_protocol_handshake_received    (AqmpProtocol   *self,
+                                                   GBytes         *message);
+void          aqmp_protocol_handshake_ended       (AqmpProtocol   *self);
+
+/* The default of both filters. */
+GBytes       *aqmp_protocol_pass_on               (AqmpProtocol   *self,
+                                                   GBytes         *message,
+                                                   GError        **error);
+void          aqmp_protocol_queue_message         (AqmpProtocol   *self,
+                                                   GBytes         *message);
+/* Whether anything is still to be written. */
+gboolean      aqmp_protocol_has_outbound          (AqmpProtocol   *self);
+void          aqmp_protocol_clear_outbound        (AqmpProtocol   *self);
+/* Everything is written. */
+void          aqmp_protocol_drained               (AqmpProtocol   *self);
+
+G_END_DECLS

@@ -1,0 +1,450 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-protocol-private.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "aqmp-error.h"
+
+static GError *
+interrupted_by (const GError *cause)
+{
+  if (cause == NULL)
+    return g_error_new_literal (AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("The session was ended before this was done"));
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("The session failed before this was done: %s"),
+                      cause->message);
+}
+
+static void
+clear_source (GSource **source)
+{
+  if (*source != NULL)
+    {
+      g_source_destroy (*source);
+      g_clear_pointer (source, g_source_unref);
+    }
+}
+
+static void
+return_all (AqmpWaiters  *waiters,
+            const GError *error)
+{
+  GQueue tasks = aqmp_waiters_steal (waiters);
+
+  aqmp_waiters_return (&tasks, error);
+}
+
+/* --- The one path ------------------------------------------------------------------------------------------------- */
+
+/* State first, and with it all that other threads may add to: from now on nobody can. */
+static gpointer
+leave_session (AqmpProtocol   *self,
+               AqmpRunstate    runstate,
+               AqmpTransport **transport)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  gpointer calls;
+
+  aqmp_protocol_lock (self);
+  priv->runstate = runstate;
+  *transport = g_steal_pointer (&priv->transport);
+  aqmp_protocol_clear_outbound (self);
+  calls = priv->hooks->steal_calls (self);
+  aqmp_protocol_unlock (self);
+
+  priv->started = FALSE;
+  priv->flushing = FALSE;
+  priv->over = TRUE;
+  clear_source (&priv->flush_timeout_source);
+
+  return calls;
+}
+
+static void
+close_transport (AqmpTransport *transport)
+{
+  if (transport == NULL)
+    return;
+
+  aqmp_transport_close (transport);
+  aqmp_transport_unref (transport);
+}
+
+/* Handlers may do anything, run the loop and begin the next session even. So what belongs to this one is in hand before
+   the first is called. */
+void
+aqmp_protocol_tear_down (AqmpProtocol *self,
+                         const GError *cause)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GError) own_cause = cause != NULL ? g_error_copy (cause) : NULL;
+  g_autoptr (GError) interrupted = interrupted_by (cause);
+  AqmpTransport *transport = NULL;
+  gboolean had_session;
+  GQueue readers;
+  GQueue flushers;
+  gpointer calls;
+
+  calls = leave_session (self, AQMP_RUNSTATE_DISCONNECTING, &transport);
+  g_clear_error (&priv->cause);
+  priv->cause = cause != NULL ? g_error_copy (cause) : NULL;
+  readers = aqmp_waiters_steal (&priv->readers);
+  flushers = aqmp_waiters_steal (&priv->flushers);
+
+  had_session = transport != NULL;
+  close_transport (transport);
+  aqmp_protocol_set_stream (self, NULL);
+
+  if (had_session)
+    AQMP_PROTOCOL_GET_CLASS (self)->session_ended (self, own_cause);
+  aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_DISCONNECTING);
+
+  aqmp_waiters_return (&readers, interrupted);
+  aqmp_waiters_return (&flushers, interrupted);
+  priv->hooks->fail_calls (self, calls, own_cause);
+}
+
+void
+aqmp_protocol_become_idle (AqmpProtocol *self,
+                           const GError *error)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GQueue disconnecters = aqmp_waiters_steal (&priv->disconnecters);
+  g_autoptr (GError) own_error = error != NULL ? g_error_copy (error) : NULL;
+
+  clear_source (&priv->finish_source);
+  g_clear_error (&priv->cause);
+  priv->over = FALSE;
+  aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_IDLE);
+  aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_IDLE);
+  aqmp_waiters_return (&disconnecters, own_error);
+}
+
+void
+aqmp_protocol_end (AqmpProtocol *self,
+                   const GError *cause,
+                   const GError *result)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 serial = priv->session_serial;
+
+  aqmp_protocol_tear_down (self, cause);
+  /* Unless a handler let the loop run, and that has finished it. */
+  if (priv->over && priv->session_serial == serial)
+    aqmp_protocol_become_idle (self, result);
+}
+
+/* The last reference has gone, or somebody ran dispose. The former can happen in any thread, so nobody's code may run. */
+void
+aqmp_protocol_dispose_session (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GTask) attempt = aqmp_protocol_abandon_attempt (self);
+  g_autoptr (GError) error = interrupted_by (NULL);
+  AqmpTransport *transport = NULL;
+  gpointer calls;
+  guint i;
+
+  calls = leave_session (self, AQMP_RUNSTATE_IDLE, &transport);
+  close_transport (transport);
+  priv->over = FALSE;
+  g_clear_object (&priv->stream);
+  g_clear_error (&priv->cause);
+  clear_source (&priv->finish_source);
+
+  if (attempt != NULL)
+    g_task_return_error (attempt, g_error_copy (error));
+  return_all (&priv->readers, error);
+  return_all (&priv->flushers, error);
+  return_all (&priv->disconnecters, error);
+  for (i = 0; i < G_N_ELEMENTS (priv->state_waiters); i++)
+    return_all (&priv->state_waiters[i], error);
+  priv->hooks->fail_calls (self, calls, NULL);
+}
+
+/* --- Failing ------------------------------------------------------------------------------------------------------ */
+
+/* A peer that leaves while we are leaving too only matters if it left something unread. */
+static void
+fail_while_flushing (AqmpProtocol *self,
+                     const GError *error)
+{
+  const GError *result = aqmp_protocol_has_outbound (self) ? error : NULL;
+
+  aqmp_protocol_end (self, result, result);
+}
+
+void
+aqmp_protocol_fail_session (AqmpProtocol *self,
+                            const GError *error)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->attempt != NULL)
+    aqmp_protocol_attempt_fail (self, error);
+  else if (priv->flushing)
+    fail_while_flushing (self, error);
+  else if (priv->runstate == AQMP_RUNSTATE_RUNNING)
+    aqmp_protocol_tear_down (self, error);
+}
+
+typedef struct
+{
+  AqmpProtocol *self;   /* (owned) */
+  GError       *error;  /* (owned) */
+} Failure;
+
+static void
+failure_free (gpointer data)
+{
+  Failure *failure = data;
+
+  g_object_unref (failure->self);
+  g_error_free (failure->error);
+  g_free (failure);
+}
+
+static gboolean
+fail_now (gpointer user_data)
+{
+  Failure *failure = user_data;
+
+  aqmp_protocol_fail_session (failure->self, failure->error);
+  return G_SOURCE_REMOVE;
+}
+
+/**
+ * aqmp_protocol_fail:
+ * @self: a protocol
+ * @error: (nullable): why; %NULL stands for an [error@Error.FAILED] that says no more
+ *
+ * Ends the session, or the attempt to establish one, with an error.
+ *
+ * A running session becomes [enum@Runstate.DISCONNECTING] and stays so until [method@Protocol.disconnect_async] is called, which
+ * reports @error. If nothing is going on, or something has failed before, nothing happens.
+ *
+ * May be called from any thread; takes effect in the owner's context, at once if called there.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_fail (AqmpProtocol *self,
+                    const GError *error)
+{
+  Failure *failure;
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+
+  failure = g_new (Failure, 1);
+  failure->self = g_object_ref (self);
+  failure->error = error != NULL ? g_error_copy (error)
+                                 : g_error_new_literal (AQMP_ERROR, AQMP_ERROR_FAILED, _("The session was made to fail"));
+  aqmp_protocol_invoke (self, fail_now, failure, failure_free);
+}
+
+/* --- Disconnecting ------------------------------------------------------------------------------------------------ */
+
+/* The end of every disconnect, always from a dispatch: whoever calls disconnect right after somebody else shares its
+   result that way. */
+static gboolean
+finish_disconnect (gpointer user_data)
+{
+  g_autoptr (AqmpProtocol) self = g_object_ref (user_data);
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->over)
+    {
+      g_autoptr (GError) cause = g_steal_pointer (&priv->cause);
+
+      aqmp_protocol_become_idle (self, cause);
+    }
+  else
+    aqmp_protocol_end (self, NULL, NULL);
+
+  return G_SOURCE_REMOVE;
+}
+
+static void
+schedule_finish (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->finish_source != NULL)
+    return;
+
+  priv->finish_source = g_idle_source_new ();
+  g_source_set_priority (priv->finish_source, G_PRIORITY_DEFAULT);
+  g_source_set_name (priv->finish_source, "[aqmp] disconnect");
+  g_source_set_callback (priv->finish_source, finish_disconnect, g_object_ref (self),
+                         g_object_unref);
+  g_source_attach (priv->finish_source, priv->context);
+}
+
+static gboolean
+flush_timed_out (gpointer user_data)
+{
+  g_autoptr (AqmpProtocol) self = g_object_ref (user_data);
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GError) error = NULL;
+
+  error = g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                       _("The peer did not take all that was queued within %u ms; the rest was dropped"),
+                       priv->flush_timeout);
+  aqmp_protocol_end (self, NULL, error);
+
+  return G_SOURCE_REMOVE;
+}
+
+static void
+start_flush_timeout (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  priv->flush_timeout_source = g_timeout_source_new (priv->flush_timeout);
+  g_source_set_name (priv->flush_timeout_source, "[aqmp] flush-timeout");
+  g_source_set_callback (priv->flush_timeout_source, flush_timed_out, g_object_ref (self),
+                         g_object_unref);
+  g_source_attach (priv->flush_timeout_source, priv->context);
+}
+
+/* From RUNNING. The state is announced when the session was torn down, after what is queued has been written. */
+static void
+begin_flush (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_DISCONNECTING);
+  priv->flushing = TRUE;
+
+  if (priv->flush_timeout == 0)
+    {
+      schedule_finish (self);
+      return;
+    }
+
+  start_flush_timeout (self);
+  aqmp_transport_request_drained (priv->transport);
+}
+
+static void
+abort_attempt (AqmpProtocol *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  error = g_error_new_literal (AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("It was disconnected meanwhile"));
+  aqmp_protocol_attempt_fail (self, error);
+}
+
+static gboolean
+begin_disconnect (gpointer user_data)
+{
+  GTask *task = user_data;
+  AqmpProtocol *self = g_task_get_source_object (task);
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  aqmp_waiters_add (&priv->disconnecters, g_object_ref (task));
+
+  switch (priv->runstate)
+    {
+    case AQMP_RUNSTATE_CONNECTING:
+      abort_attempt (self);
+      break;
+    case AQMP_RUNSTATE_RUNNING:
+      begin_flush (self);
+      break;
+    case AQMP_RUNSTATE_IDLE:
+      aqmp_protocol_tear_down (self, NULL);
+      schedule_finish (self);
+      break;
+    case AQMP_RUNSTATE_DISCONNECTING:
+    default:
+      if (priv->over)
+        schedule_finish (self);
+      break;
+    }
+
+  return G_SOURCE_REMOVE;
+}
+
+/* Without a session yet there is no owner: then it is the caller. */
+static void
+ensure_owner (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  aqmp_protocol_lock (self);
+  if (priv->context == NULL)
+    priv->context = g_main_context_ref_thread_default ();
+  aqmp_protocol_unlock (self);
+}
+
+/**
+ * aqmp_protocol_disconnect_async: (method)
+ * @self: a protocol
+ * @cancellable: (nullable): ends the wait for the result, not the disconnect
+ * @callback: (scope async) (closure user_data): called when the object is idle again
+ * @user_data: data for @callback
+ *
+ * Ends the session, and makes the object ready for the next one.
+ *
+ * A session that runs first writes what is queued, reading and routing messages meanwhile, for at most
+ * [property@Protocol:flush-timeout]; then it closes the stream. What is still waiting for an answer then fails with
+ * [error@Error.INTERRUPTED]. A session that has failed is done with. An attempt to connect is given up. When nothing is going on, it
+ * succeeds. In each case [property@Protocol:runstate] becomes [enum@Runstate.DISCONNECTING] and then [enum@Runstate.IDLE].
+ *
+ * A peer need not have handled what was written to it: QEMU drops a command whose connection is closed before its turn
+ * comes. To be sure of a command, such as `quit`, wait for its reply before disconnecting.
+ *
+ * May be called from any thread, and more than once: all calls get the same result. In another thread than the owner's it
+ * takes effect once the owner's context runs.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_disconnect_async (AqmpProtocol        *self,
+                                GCancellable        *cancellable,
+                                GAsyncReadyCallback  callback,
+                                gpointer             user_data)
+{
+  g_autoptr (GTask) task = NULL;
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, aqmp_protocol_disconnect_async);
+  g_task_set_name (task, "[aqmp] disconnect");
+  g_task_set_check_cancellable (task, FALSE);
+
+  ensure_owner (self);
+  aqmp_protocol_invoke (self, begin_disconnect, g_object_ref (task), g_object_unref);
+}
+
+/**
+ * aqmp_protocol_disconnect_finish: (method)
+ * @self: a protocol
+ * @result: the result that the callback was given
+ * @error: return location for an error
+ *
+ * Tells how [method@Protocol.disconnect_async] went. In any case the object is idle, unless this call was cancelled.
+ *
+ * If the session had failed before, this is where the first cause is reported. %G_IO_ERROR_TIMED_OUT means that the peer did
+ * not take all that was queued within [property@Protocol:flush-timeout].
+ *
+ * Returns: %TRUE if the session ended cleanly
+ *
+ * Since: 1.0
+ */
+gboolean
+aqmp_protocol_disconnect_finish (AqmpProtocol  *self,
+                                 GAsyncResult  *result,
+                                 GError       **error)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_protocol_disconnect_async), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}

@@ -1,0 +1,1056 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-protocol-private.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "aqmp-enum-types.h"
+#include "aqmp-error.h"
+#include "aqmp-error-private.h"
+
+#define DEFAULT_MAX_MESSAGE_SIZE (10 * 1024 * 1024)
+#define DEFAULT_CONNECT_TIMEOUT_MS 30000
+#define DEFAULT_FLUSH_TIMEOUT_MS 5000
+
+/**
+ * AqmpProtocol:
+ *
+ * A session of messages with a peer, over any stream.
+ *
+ * It connects, establishes a session, reads, writes, and takes care of everything that can go wrong on that way. What the
+ * messages mean is left to subclasses, such as [class@Client].
+ *
+ * ## States
+ *
+ * [property@Protocol:runstate] goes from [enum@Runstate.IDLE] through [enum@Runstate.CONNECTING] to
+ * [enum@Runstate.RUNNING], and through [enum@Runstate.DISCONNECTING] back to [enum@Runstate.IDLE]. A running session that
+ * fails stays [enum@Runstate.DISCONNECTING] until [method@Protocol.disconnect_async] is called;
+ * [method@Protocol.get_error] tells the cause before that. The same object can be used for any number of sessions, one after
+ * the other.
+ *
+ * ## Subclasses
+ *
+ * A subclass implements [vfunc@Protocol.message_received] to handle what arrives, and calls
+ * [method@Protocol.send_message]. If the peers have to greet each other first, it implements
+ * [vfunc@Protocol.establish_session]. A message is a line, unless a subclass in C provides the `frame` slot of
+ * the class structure.
+ *
+ * `frame` is given what has arrived and not been consumed. It returns how many bytes the first whole message takes up, and stores
+ * how many of those, from the start, are the message itself (or [const@PROTOCOL_NO_MESSAGE] if they are none). It
+ * returns 0 if it needs more, and -1 with an error to fail the session. It is given the number of bytes that it was shown
+ * before in vain, 0 meaning that a new message begins, so that it need not look at them again; and whether nothing
+ * more can come.
+ *
+ * ## Threads
+ *
+ * A session belongs to the [struct@GLib.MainContext] that was the thread-default one when it was connected or opened: all
+ * virtual functions and signals run there. [method@Protocol.send_message], [method@Protocol.disconnect_async],
+ * [method@Protocol.fail] and [method@Protocol.get_runstate] may be called from any thread, and the last reference may be
+ * dropped in any thread. Everything else is for the thread that runs that context.
+ *
+ * Since: 1.0
+ */
+
+enum
+{
+  PROP_NAME = 1,
+  PROP_RUNSTATE,
+  PROP_STREAM,
+  PROP_MAX_MESSAGE_SIZE,
+  PROP_QUEUED_BYTES,
+  PROP_CONNECT_TIMEOUT,
+  PROP_FLUSH_TIMEOUT,
+  N_PROPERTIES
+};
+
+enum
+{
+  SIGNAL_RUNSTATE_CHANGED,
+  SIGNAL_EVENT,
+  N_SIGNALS
+};
+
+static GParamSpec *properties[N_PROPERTIES];
+static guint signals[N_SIGNALS];
+
+G_DEFINE_ABSTRACT_TYPE_WITH_PRIVATE (AqmpProtocol, aqmp_protocol, G_TYPE_OBJECT)
+
+AqmpProtocolPrivate *
+aqmp_protocol_get_private (AqmpProtocol *self)
+{
+  return aqmp_protocol_get_instance_private (self);
+}
+
+void
+aqmp_protocol_lock (AqmpProtocol *self)
+{
+  g_mutex_lock (&aqmp_protocol_get_private (self)->lock);
+}
+
+void
+aqmp_protocol_unlock (AqmpProtocol *self)
+{
+  g_mutex_unlock (&aqmp_protocol_get_private (self)->lock);
+}
+
+/* --- Defaults of the virtual functions ---------------------------------------------------------------------------- */
+
+static void
+runstate_changed_default (AqmpProtocol *self,
+                          AqmpRunstate  runstate)
+{
+}
+
+static void
+event_default (AqmpProtocol *self,
+               AqmpEvent    *event)
+{
+}
+
+static gboolean
+establish_session_default (AqmpProtocol  *self,
+                           GTask         *task,
+                           GError       **error)
+{
+  g_task_return_boolean (task, TRUE);
+  return TRUE;
+}
+
+static gboolean
+message_received_default (AqmpProtocol  *self,
+                          GBytes        *message,
+                          GError       **error)
+{
+  return TRUE;
+}
+
+GBytes *
+aqmp_protocol_pass_on (AqmpProtocol  *self,
+                       GBytes        *message,
+                       GError       **error)
+{
+  return g_bytes_ref (message);
+}
+
+static void
+session_ended_default (AqmpProtocol *self,
+                       const GError *cause)
+{
+}
+
+static gssize
+frame_line (AqmpProtocol  *self,
+            const guint8  *data,
+            gsize          length,
+            gsize          scanned,
+            gboolean       at_eof,
+            gsize         *payload_length,
+            GError       **error)
+{
+  return aqmp_framing_line (data, length, scanned, at_eof, payload_length);
+}
+
+GError *
+aqmp_protocol_error_from_vfunc (AqmpProtocol *self,
+                                const char   *function,
+                                GError       *error)
+{
+  if (error != NULL)
+    return error;
+
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_FAILED, _("%s() of %s failed without saying why"), function,
+                      G_OBJECT_TYPE_NAME (self));
+}
+
+/* --- Hooks -------------------------------------------------------------------------------------------------------- */
+
+static void
+session_starting_default (AqmpProtocol *self)
+{
+}
+
+static gpointer
+steal_calls_default (AqmpProtocol *self)
+{
+  return NULL;
+}
+
+static void
+fail_calls_default (AqmpProtocol *self,
+                    gpointer      calls,
+                    const GError *cause)
+{
+}
+
+static void
+session_started_default (AqmpProtocol *self)
+{
+}
+
+static gboolean
+is_expected_end_default (AqmpProtocol *self)
+{
+  return FALSE;
+}
+
+static gboolean
+check_filtered_default (AqmpProtocol  *self,
+                        GBytes        *original,
+                        GBytes        *replacement,
+                        GError       **error)
+{
+  return TRUE;
+}
+
+static char *
+describe_message_default (AqmpProtocol *self,
+                          GBytes       *message)
+{
+  gsize length;
+  const char *text = g_bytes_get_data (message, &length);
+
+  return length > 0 ? g_utf8_make_valid (text, length) : g_strdup ("");
+}
+
+static const AqmpProtocolHooks default_hooks = {
+  .session_starting = session_starting_default,
+  .steal_calls = steal_calls_default,
+  .fail_calls = fail_calls_default,
+  .session_started = session_started_default,
+  .is_expected_end = is_expected_end_default,
+  .check_filtered = check_filtered_default,
+  .describe_message = describe_message_default,
+};
+
+void
+aqmp_protocol_set_hooks (AqmpProtocol            *self,
+                         const AqmpProtocolHooks *hooks)
+{
+  aqmp_protocol_get_private (self)->hooks = hooks;
+}
+
+/* --- The log ------------------------------------------------------------------------------------------------------ */
+
+void
+aqmp_protocol_log (AqmpProtocol   *self,
+                   GLogLevelFlags  level,
+                   const char     *format,
+                   ...)
+{
+  g_autofree char *name = aqmp_protocol_dup_name (self);
+  g_autofree char *text = NULL;
+  va_list arguments;
+
+  va_start (arguments, format);
+  text = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+
+  if (name == NULL)
+    name = g_strdup (G_OBJECT_TYPE_NAME (self));
+  g_log_structured (G_LOG_DOMAIN, level, "AQMP_NAME", name, "MESSAGE", "[%s] %s", name, text);
+}
+
+/* --- States ------------------------------------------------------------------------------------------------------- */
+
+static const char *
+runstate_nick (AqmpRunstate runstate)
+{
+  static const char * const nicks[] = { "idle", "connecting", "running", "disconnecting" };
+
+  return nicks[runstate];
+}
+
+/* What the caller can do about the state that the object is in. */
+static const char *
+way_out (AqmpRunstate runstate,
+         AqmpRunstate required)
+{
+  switch (runstate)
+    {
+    case AQMP_RUNSTATE_IDLE:
+      return _("connect it first");
+    case AQMP_RUNSTATE_CONNECTING:
+      return required == AQMP_RUNSTATE_RUNNING ? _("wait until it is connected") : _("disconnect it first");
+    case AQMP_RUNSTATE_RUNNING:
+      return _("disconnect it first");
+    case AQMP_RUNSTATE_DISCONNECTING:
+    default:
+      return required == AQMP_RUNSTATE_RUNNING ? _("disconnect it to learn why its session ended, then connect it again")
+                                               : _("disconnect it, and wait for the result of that");
+    }
+}
+
+gboolean
+aqmp_protocol_require_runstate_locked (AqmpProtocol  *self,
+                                       AqmpRunstate   required,
+                                       GError       **error)
+{
+  AqmpRunstate runstate = aqmp_protocol_get_private (self)->runstate;
+
+  if (runstate == required)
+    return TRUE;
+
+  g_set_error (error, AQMP_ERROR, AQMP_ERROR_STATE, _("%s is in state “%s” and would have to be in state “%s”: %s"),
+               G_OBJECT_TYPE_NAME (self), runstate_nick (runstate), runstate_nick (required),
+               way_out (runstate, required));
+  return FALSE;
+}
+
+/**
+ * aqmp_protocol_require_runstate:
+ * @self: a protocol
+ * @required: the state that is needed
+ * @error: return location for an error
+ *
+ * Checks that the object is in a state, for functions that are not possible in another.
+ *
+ * The error is [error@Error.STATE]; its message names the class, the state that it is in, and the way out.
+ *
+ * May be called from any thread.
+ *
+ * Returns: %TRUE if it is in that state
+ *
+ * Since: 1.0
+ */
+gboolean
+aqmp_protocol_require_runstate (AqmpProtocol  *self,
+                                AqmpRunstate   required,
+                                GError       **error)
+{
+  gboolean is_so;
+
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
+
+  aqmp_protocol_lock (self);
+  is_so = aqmp_protocol_require_runstate_locked (self, required, error);
+  aqmp_protocol_unlock (self);
+
+  return is_so;
+}
+
+void
+aqmp_protocol_set_runstate (AqmpProtocol *self,
+                            AqmpRunstate  runstate)
+{
+  aqmp_protocol_lock (self);
+  aqmp_protocol_get_private (self)->runstate = runstate;
+  aqmp_protocol_unlock (self);
+}
+
+static void
+wake_state_waiters (AqmpProtocol *self,
+                    AqmpRunstate  runstate)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  AqmpRunstate known;
+
+  for (known = AQMP_RUNSTATE_IDLE; known <= AQMP_RUNSTATE_DISCONNECTING; known++)
+    {
+      GQueue tasks = G_QUEUE_INIT;
+      GTask *task;
+
+      if (known != runstate)
+        tasks = aqmp_waiters_steal (&priv->state_waiters[known]);
+
+      while ((task = g_queue_pop_head (&tasks)) != NULL)
+        {
+          g_task_return_int (task, runstate);
+          g_object_unref (task);
+        }
+    }
+}
+
+void
+aqmp_protocol_announce_runstate (AqmpProtocol *self,
+                                 AqmpRunstate  runstate)
+{
+  aqmp_protocol_log (self, G_LOG_LEVEL_DEBUG, "%s", runstate_nick (runstate));
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNSTATE]);
+  g_signal_emit (self, signals[SIGNAL_RUNSTATE_CHANGED], 0, runstate);
+  wake_state_waiters (self, runstate);
+}
+
+/**
+ * aqmp_protocol_wait_runstate_async:
+ * @self: a protocol
+ * @known: the state that the caller knows of
+ * @cancellable: (nullable): gives up waiting
+ * @callback: (scope async) (closure user_data): called when the state differs from @known
+ * @user_data: data for @callback
+ *
+ * Waits until [property@Protocol:runstate] is another than @known: at once if it already is. So no change can be missed
+ * between two calls, if the second is told what the first has found. To be called in the owner's context.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_wait_runstate_async (AqmpProtocol        *self,
+                                   AqmpRunstate         known,
+                                   GCancellable        *cancellable,
+                                   GAsyncReadyCallback  callback,
+                                   gpointer             user_data)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GTask) task = NULL;
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+  g_return_if_fail (known <= AQMP_RUNSTATE_DISCONNECTING);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, aqmp_protocol_wait_runstate_async);
+  g_task_set_name (task, "[aqmp] wait for runstate");
+  g_task_set_check_cancellable (task, FALSE);
+
+  if (g_task_return_error_if_cancelled (task))
+    return;
+
+  if (priv->runstate != known)
+    g_task_return_int (task, priv->runstate);
+  else
+    aqmp_waiters_add (&priv->state_waiters[known], g_steal_pointer (&task));
+}
+
+/**
+ * aqmp_protocol_wait_runstate_finish:
+ * @self: a protocol
+ * @result: the result that the callback was given
+ * @runstate: (out) (optional): the state that was reached
+ * @error: return location for an error
+ *
+ * Gets what [method@Protocol.wait_runstate_async] has found.
+ *
+ * Returns: %TRUE if the state has changed, %FALSE if the wait was cancelled
+ *
+ * Since: 1.0
+ */
+gboolean
+aqmp_protocol_wait_runstate_finish (AqmpProtocol  *self,
+                                    GAsyncResult  *result,
+                                    AqmpRunstate  *runstate,
+                                    GError       **error)
+{
+  gssize reached;
+
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_protocol_wait_runstate_async), FALSE);
+
+  reached = g_task_propagate_int (G_TASK (result), error);
+  if (reached < 0)
+    return FALSE;
+
+  if (runstate != NULL)
+    *runstate = reached;
+  return TRUE;
+}
+
+void
+aqmp_protocol_invoke (AqmpProtocol   *self,
+                      GSourceFunc     func,
+                      gpointer        data,
+                      GDestroyNotify  destroy)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  g_autoptr (GMainContext) context = NULL;
+
+  aqmp_protocol_lock (self);
+  context = priv->context != NULL ? g_main_context_ref (priv->context) : g_main_context_ref_thread_default ();
+  aqmp_protocol_unlock (self);
+
+  g_main_context_invoke_full (context, G_PRIORITY_DEFAULT, func, data, destroy);
+}
+
+/* --- Events ------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+has_event_handler (AqmpProtocol     *self,
+                   GSignalMatchType  mask,
+                   GQuark            detail)
+{
+  return g_signal_handler_find (self, mask | G_SIGNAL_MATCH_ID | G_SIGNAL_MATCH_UNBLOCKED, signals[SIGNAL_EVENT], detail,
+                                NULL, NULL, NULL) != 0;
+}
+
+gboolean
+aqmp_protocol_is_event_heard (AqmpProtocol *self,
+                              const char   *name)
+{
+  GQuark detail;
+
+  if (AQMP_PROTOCOL_GET_CLASS (self)->event != event_default)
+    return TRUE;
+  if (!has_event_handler (self, 0, 0))
+    return FALSE;
+
+  detail = g_quark_try_string (name);
+  return has_event_handler (self, G_SIGNAL_MATCH_DETAIL, 0) ||
+         (detail != 0 && has_event_handler (self, G_SIGNAL_MATCH_DETAIL, detail));
+}
+
+/**
+ * aqmp_protocol_emit_event:
+ * @self: a protocol
+ * @event: an event
+ *
+ * Emits [signal@Protocol::event], with the name of the event as its detail. For subclasses. To be called in the owner's
+ * context.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_emit_event (AqmpProtocol *self,
+                          AqmpEvent    *event)
+{
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+  g_return_if_fail (AQMP_IS_EVENT (event));
+
+  /* A name that nobody has connected to has no quark, and must not get one from a peer. */
+  g_signal_emit (self, signals[SIGNAL_EVENT], g_quark_try_string (aqmp_event_get_name (event)), event);
+}
+
+/* --- Properties --------------------------------------------------------------------------------------------------- */
+
+void
+aqmp_protocol_set_stream (AqmpProtocol *self,
+                          GIOStream    *stream)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (g_set_object (&priv->stream, stream))
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STREAM]);
+}
+
+char *
+aqmp_protocol_dup_name (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  char *name;
+
+  aqmp_protocol_lock (self);
+  name = g_strdup (priv->name);
+  aqmp_protocol_unlock (self);
+
+  return name;
+}
+
+/**
+ * aqmp_protocol_get_name: (get-property name)
+ * @self: a protocol
+ *
+ * Gets the name that the object has in the log. To be called in the owner's context.
+ *
+ * Returns: (nullable) (transfer none): the name
+ *
+ * Since: 1.0
+ */
+const char *
+aqmp_protocol_get_name (AqmpProtocol *self)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), NULL);
+
+  return aqmp_protocol_get_private (self)->name;
+}
+
+/**
+ * aqmp_protocol_set_name: (set-property name)
+ * @self: a protocol
+ * @name: (nullable): a name, such as that of the virtual machine
+ *
+ * Sets the name that the object has in the log. To be called in the owner's context.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_set_name (AqmpProtocol *self,
+                        const char   *name)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+
+  if (g_strcmp0 (priv->name, name) == 0)
+    return;
+
+  aqmp_protocol_lock (self);
+  g_free (priv->name);
+  priv->name = g_strdup (name);
+  aqmp_protocol_unlock (self);
+
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_NAME]);
+}
+
+/**
+ * aqmp_protocol_get_runstate: (get-property runstate)
+ * @self: a protocol
+ *
+ * Gets the state that the object is in. May be called from any thread.
+ *
+ * Returns: the state
+ *
+ * Since: 1.0
+ */
+AqmpRunstate
+aqmp_protocol_get_runstate (AqmpProtocol *self)
+{
+  AqmpRunstate runstate;
+
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), AQMP_RUNSTATE_IDLE);
+
+  aqmp_protocol_lock (self);
+  runstate = aqmp_protocol_get_private (self)->runstate;
+  aqmp_protocol_unlock (self);
+
+  return runstate;
+}
+
+/**
+ * aqmp_protocol_get_stream: (get-property stream)
+ * @self: a protocol
+ *
+ * Gets the stream of the session, for example to ask for the peer's credentials. It must not be read, written or closed. To be
+ * called in the owner's context.
+ *
+ * Returns: (nullable) (transfer none): the stream, or %NULL without a session
+ *
+ * Since: 1.0
+ */
+GIOStream *
+aqmp_protocol_get_stream (AqmpProtocol *self)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), NULL);
+
+  return aqmp_protocol_get_private (self)->stream;
+}
+
+/**
+ * aqmp_protocol_get_max_message_size: (get-property max-message-size)
+ * @self: a protocol
+ *
+ * Gets how many bytes a message from the peer may have. To be called in the owner's context.
+ *
+ * Returns: the limit in bytes
+ *
+ * Since: 1.0
+ */
+guint64
+aqmp_protocol_get_max_message_size (AqmpProtocol *self)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), 0);
+
+  return aqmp_protocol_get_private (self)->max_message_size;
+}
+
+/**
+ * aqmp_protocol_set_max_message_size: (set-property max-message-size)
+ * @self: a protocol
+ * @max_message_size: the limit in bytes, at least 1
+ *
+ * Sets how many bytes a message from the peer may have; one that has more fails the session. Holds from the next message
+ * on. To be called in the owner's context.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_set_max_message_size (AqmpProtocol *self,
+                                    guint64       max_message_size)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+  g_return_if_fail (max_message_size > 0);
+
+  if (priv->max_message_size == max_message_size)
+    return;
+
+  priv->max_message_size = max_message_size;
+  if (priv->transport != NULL)
+    aqmp_transport_set_max_message_size (priv->transport, max_message_size);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_MESSAGE_SIZE]);
+}
+
+/**
+ * aqmp_protocol_get_queued_bytes: (get-property queued-bytes)
+ * @self: a protocol
+ *
+ * Gets how many bytes are waiting to be written to the peer. A peer that does not read makes it grow. To be called in the
+ * owner's context.
+ *
+ * Returns: a number of bytes
+ *
+ * Since: 1.0
+ */
+guint64
+aqmp_protocol_get_queued_bytes (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint64 queued;
+
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), 0);
+
+  aqmp_protocol_lock (self);
+  queued = priv->unfiltered_bytes;
+  if (priv->transport != NULL)
+    queued += aqmp_transport_get_queued_bytes (priv->transport);
+  aqmp_protocol_unlock (self);
+
+  return queued;
+}
+
+/**
+ * aqmp_protocol_get_connect_timeout: (get-property connect-timeout)
+ * @self: a protocol
+ *
+ * Gets how long connecting may take. To be called in the owner's context.
+ *
+ * Returns: a number of milliseconds, 0 for no limit
+ *
+ * Since: 1.0
+ */
+guint
+aqmp_protocol_get_connect_timeout (AqmpProtocol *self)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), 0);
+
+  return aqmp_protocol_get_private (self)->connect_timeout;
+}
+
+/**
+ * aqmp_protocol_set_connect_timeout: (set-property connect-timeout)
+ * @self: a protocol
+ * @connect_timeout: a number of milliseconds, 0 for no limit
+ *
+ * Sets how long connecting may take, from the call until the session is established. Holds from the next attempt on. To be
+ * called in the owner's context.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_set_connect_timeout (AqmpProtocol *self,
+                                   guint         connect_timeout)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+
+  if (priv->connect_timeout == connect_timeout)
+    return;
+
+  priv->connect_timeout = connect_timeout;
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_CONNECT_TIMEOUT]);
+}
+
+/**
+ * aqmp_protocol_get_flush_timeout: (get-property flush-timeout)
+ * @self: a protocol
+ *
+ * Gets how long a disconnect may take to write what is queued. To be called in the owner's context.
+ *
+ * Returns: a number of milliseconds, 0 for closing at once
+ *
+ * Since: 1.0
+ */
+guint
+aqmp_protocol_get_flush_timeout (AqmpProtocol *self)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), 0);
+
+  return aqmp_protocol_get_private (self)->flush_timeout;
+}
+
+/**
+ * aqmp_protocol_set_flush_timeout: (set-property flush-timeout)
+ * @self: a protocol
+ * @flush_timeout: a number of milliseconds, 0 for closing at once
+ *
+ * Sets how long a disconnect may take to write what is queued. Holds from the next disconnect on. To be called in the
+ * owner's context.
+ *
+ * Since: 1.0
+ */
+void
+aqmp_protocol_set_flush_timeout (AqmpProtocol *self,
+                                 guint         flush_timeout)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  g_return_if_fail (AQMP_IS_PROTOCOL (self));
+
+  if (priv->flush_timeout == flush_timeout)
+    return;
+
+  priv->flush_timeout = flush_timeout;
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_FLUSH_TIMEOUT]);
+}
+
+/**
+ * aqmp_protocol_get_error:
+ * @self: a protocol
+ *
+ * Gets why the session has failed, from then until it is disconnected. To be called in the owner's context.
+ *
+ * Returns: (nullable) (transfer none): the first cause, or %NULL if there is none
+ *
+ * Since: 1.0
+ */
+const GError *
+aqmp_protocol_get_error (AqmpProtocol *self)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), NULL);
+
+  return aqmp_protocol_get_private (self)->cause;
+}
+
+/* --- The class ---------------------------------------------------------------------------------------------------- */
+
+static void
+aqmp_protocol_get_property (GObject    *object,
+                            guint       property_id,
+                            GValue     *value,
+                            GParamSpec *pspec)
+{
+  AqmpProtocol *self = AQMP_PROTOCOL (object);
+
+  switch (property_id)
+    {
+    case PROP_NAME:
+      g_value_take_string (value, aqmp_protocol_dup_name (self));
+      break;
+    case PROP_RUNSTATE:
+      g_value_set_enum (value, aqmp_protocol_get_runstate (self));
+      break;
+    case PROP_STREAM:
+      g_value_set_object (value, aqmp_protocol_get_stream (self));
+      break;
+    case PROP_MAX_MESSAGE_SIZE:
+      g_value_set_uint64 (value, aqmp_protocol_get_max_message_size (self));
+      break;
+    case PROP_QUEUED_BYTES:
+      g_value_set_uint64 (value, aqmp_protocol_get_queued_bytes (self));
+      break;
+    case PROP_CONNECT_TIMEOUT:
+      g_value_set_uint (value, aqmp_protocol_get_connect_timeout (self));
+      break;
+    case PROP_FLUSH_TIMEOUT:
+      g_value_set_uint (value, aqmp_protocol_get_flush_timeout (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+aqmp_protocol_set_property (GObject      *object,
+                            guint         property_id,
+                            const GValue *value,
+                            GParamSpec   *pspec)
+{
+  AqmpProtocol *self = AQMP_PROTOCOL (object);
+
+  switch (property_id)
+    {
+    case PROP_NAME:
+      aqmp_protocol_set_name (self, g_value_get_string (value));
+      break;
+    case PROP_MAX_MESSAGE_SIZE:
+      aqmp_protocol_set_max_message_size (self, g_value_get_uint64 (value));
+      break;
+    case PROP_CONNECT_TIMEOUT:
+      aqmp_protocol_set_connect_timeout (self, g_value_get_uint (value));
+      break;
+    case PROP_FLUSH_TIMEOUT:
+      aqmp_protocol_set_flush_timeout (self, g_value_get_uint (value));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+aqmp_protocol_dispose (GObject *object)
+{
+  aqmp_protocol_dispose_session (AQMP_PROTOCOL (object));
+
+  G_OBJECT_CLASS (aqmp_protocol_parent_class)->dispose (object);
+}
+
+static void
+aqmp_protocol_finalize (GObject *object)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (AQMP_PROTOCOL (object));
+  guint i;
+
+  aqmp_waiters_clear (&priv->readers);
+  aqmp_waiters_clear (&priv->flushers);
+  aqmp_waiters_clear (&priv->disconnecters);
+  for (i = 0; i < G_N_ELEMENTS (priv->state_waiters); i++)
+    aqmp_waiters_clear (&priv->state_waiters[i]);
+
+  g_queue_clear_full (&priv->handshake_inbox, (GDestroyNotify) g_bytes_unref);
+  g_clear_pointer (&priv->context, g_main_context_unref);
+  g_free (priv->name);
+  g_mutex_clear (&priv->lock);
+
+  G_OBJECT_CLASS (aqmp_protocol_parent_class)->finalize (object);
+}
+
+static void
+install_properties (GObjectClass *object_class)
+{
+  const GParamFlags readable = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags writable = G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
+
+  /**
+   * AqmpProtocol:name: (getter get_name) (setter set_name)
+   *
+   * A name for the log: the field `AQMP_NAME` of structured messages, and part of their text. %NULL is logged as the name of
+   * the class.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, writable);
+
+  /**
+   * AqmpProtocol:runstate: (getter get_runstate)
+   *
+   * The state that the object is in.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_RUNSTATE] = g_param_spec_enum ("runstate", NULL, NULL, AQMP_TYPE_RUNSTATE, AQMP_RUNSTATE_IDLE, readable);
+
+  /**
+   * AqmpProtocol:stream: (getter get_stream)
+   *
+   * The stream of the session, or %NULL without one.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_STREAM] = g_param_spec_object ("stream", NULL, NULL, G_TYPE_IO_STREAM, readable);
+
+  /**
+   * AqmpProtocol:max-message-size: (getter get_max_message_size) (setter set_max_message_size)
+   *
+   * How many bytes a message from the peer may have, 10 MiB at first.
+   *
+   * A longer one fails the session with [error@Error.MESSAGE_TOO_LARGE], so that no peer can use up the memory.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MAX_MESSAGE_SIZE] = g_param_spec_uint64 ("max-message-size", NULL, NULL, 1, G_MAXUINT64,
+                                                           DEFAULT_MAX_MESSAGE_SIZE, writable);
+
+  /**
+   * AqmpProtocol:queued-bytes: (getter get_queued_bytes)
+   *
+   * How many bytes are waiting to be written. Changes are not notified.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_QUEUED_BYTES] = g_param_spec_uint64 ("queued-bytes", NULL, NULL, 0, G_MAXUINT64, 0, readable);
+
+  /**
+   * AqmpProtocol:connect-timeout: (getter get_connect_timeout) (setter set_connect_timeout)
+   *
+   * How many milliseconds connecting may take, until the session is established: 30000 at first. 0 is no limit.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_CONNECT_TIMEOUT] = g_param_spec_uint ("connect-timeout", NULL, NULL, 0, G_MAXUINT,
+                                                        DEFAULT_CONNECT_TIMEOUT_MS, writable);
+
+  /**
+   * AqmpProtocol:flush-timeout: (getter get_flush_timeout) (setter set_flush_timeout)
+   *
+   * How many milliseconds a disconnect may take to write what is queued: 5000 at first. With 0 it closes at once, and
+   * what is queued is dropped.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_FLUSH_TIMEOUT] = g_param_spec_uint ("flush-timeout", NULL, NULL, 0, G_MAXUINT, DEFAULT_FLUSH_TIMEOUT_MS,
+                                                      writable);
+
+  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+}
+
+static void
+install_signals (AqmpProtocolClass *klass)
+{
+  /**
+   * AqmpProtocol::runstate-changed:
+   * @self: the protocol
+   * @runstate: the state that was entered
+   *
+   * Emitted on each change of [property@Protocol:runstate], in the owner's context.
+   *
+   * Handlers may do anything, also cause the next change. So by the time a handler is called, the property can tell a
+   * later state than @runstate.
+   *
+   * Since: 1.0
+   */
+  signals[SIGNAL_RUNSTATE_CHANGED] =
+    g_signal_new ("runstate-changed", AQMP_TYPE_PROTOCOL, G_SIGNAL_RUN_LAST,
+                  G_STRUCT_OFFSET (AqmpProtocolClass, runstate_changed), NULL, NULL, NULL,
+                  G_TYPE_NONE, 1, AQMP_TYPE_RUNSTATE);
+
+  /**
+   * AqmpProtocol::event:
+   * @self: the protocol
+   * @event: the event
+   *
+   * Emitted when the peer reports an event, in the owner's context. The name of the event is the detail: `event::STOP`
+   * is emitted for that one only. An event that nobody listens to costs next to nothing.
+   *
+   * Since: 1.0
+   */
+  signals[SIGNAL_EVENT] =
+    g_signal_new ("event", AQMP_TYPE_PROTOCOL, G_SIGNAL_RUN_LAST | G_SIGNAL_DETAILED | G_SIGNAL_NO_HOOKS,
+                  G_STRUCT_OFFSET (AqmpProtocolClass, event), NULL, NULL, NULL,
+                  G_TYPE_NONE, 1, AQMP_TYPE_EVENT);
+}
+
+static void
+aqmp_protocol_class_init (AqmpProtocolClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->get_property = aqmp_protocol_get_property;
+  object_class->set_property = aqmp_protocol_set_property;
+  object_class->dispose = aqmp_protocol_dispose;
+  object_class->finalize = aqmp_protocol_finalize;
+
+  klass->runstate_changed = runstate_changed_default;
+  klass->event = event_default;
+  klass->establish_session = establish_session_default;
+  klass->message_received = message_received_default;
+  klass->filter_inbound = aqmp_protocol_pass_on;
+  klass->filter_outbound = aqmp_protocol_pass_on;
+  klass->session_ended = session_ended_default;
+  klass->frame = frame_line;
+
+  install_properties (object_class);
+  install_signals (klass);
+}
+
+static void
+aqmp_protocol_init (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint i;
+
+  priv->hooks = &default_hooks;
+  g_mutex_init (&priv->lock);
+  g_queue_init (&priv->unfiltered);
+  g_queue_init (&priv->handshake_inbox);
+  aqmp_waiters_init (&priv->readers);
+  aqmp_waiters_init (&priv->flushers);
+  aqmp_waiters_init (&priv->disconnecters);
+  for (i = 0; i < G_N_ELEMENTS (priv->state_waiters); i++)
+    aqmp_waiters_init (&priv->state_waiters[i]);
+
+  priv->max_message_size = DEFAULT_MAX_MESSAGE_SIZE;
+  priv->connect_timeout = DEFAULT_CONNECT_TIMEOUT_MS;
+  priv->flush_timeout = DEFAULT_FLUSH_TIMEOUT_MS;
+}

@@ -1,0 +1,77 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "aqmp-framing-private.h"
+
+G_BEGIN_DECLS
+
+/* A stream on one side, whole messages on the other. Knows no states and no JSON.
+ *
+ * It is driven by a source in its owner's context, or round by round with aqmp_transport_iterate(). It holds its owner
+ * weakly, and takes a strong reference for as long as it calls it. What is queued is written right before the context
+ * polls, without calling anybody; everything else happens in dispatch.
+ *
+ * Thread rule: the functions under "any thread" lock; the rest is for the thread that runs the owner's context. */
+typedef struct _AqmpTransport AqmpTransport;
+
+/* What it tells its owner, always from dispatch or iterate; each may close the transport. */
+typedef struct
+{
+  AqmpFrameFunc frame;
+  void (*message) (gpointer  owner,
+                   GBytes   *message);
+  /* Asked for by aqmp_transport_request_work(). */
+  void (*work)    (gpointer  owner);
+  /* Asked for by aqmp_transport_request_drained(): nothing is left to be written. */
+  void (*drained) (gpointer  owner);
+  /* No more messages can come, or be sent. All that arrived has been delivered. */
+  void (*failed)  (gpointer      owner,
+                   const GError *error);
+} AqmpTransportCallbacks;
+
+AqmpTransport *aqmp_transport_new                  (GIOStream                    *stream,
+                                                    GObject                      *owner,
+                                                    const AqmpTransportCallbacks *callbacks);
+void           aqmp_transport_attach               (AqmpTransport  *self,
+                                                    GMainContext   *context);
+/* Whether messages are wanted now; not at first. Without it nothing is read, nor an EOF noticed. */
+void           aqmp_transport_set_reading          (AqmpTransport  *self,
+                                                    gboolean        reading);
+void           aqmp_transport_set_max_message_size (AqmpTransport  *self,
+                                                    guint64         max_message_size);
+gsize          aqmp_transport_get_queued_bytes     (AqmpTransport  *self);
+/* One round without any GMainContext of the owner's: writes, waits, reads, delivers. Waits for @timeout_ms at most (-1:
+   without end), or until @cancellable is cancelled; FALSE if nothing happened till then. Notices only what its own
+   thread queued before. */
+gboolean       aqmp_transport_iterate              (AqmpTransport  *self,
+                                                    int             timeout_ms,
+                                                    GCancellable   *cancellable);
+
+/* Any thread */
+
+AqmpTransport *aqmp_transport_ref                  (AqmpTransport  *self);
+void           aqmp_transport_unref                (AqmpTransport  *self);
+/* Closes the stream for real, without waiting. Nothing is called after it. */
+void           aqmp_transport_close                (AqmpTransport  *self);
+
+/* Between begin and commit or rollback the transport is locked: append to the string, call nothing else. */
+GString       *aqmp_transport_begin_message        (AqmpTransport  *self);
+void           aqmp_transport_commit_message       (AqmpTransport  *self,
+                                                    guint64         token);
+void           aqmp_transport_rollback_message     (AqmpTransport  *self);
+/* FALSE if it is no longer there, or partly written. */
+gboolean       aqmp_transport_remove_message       (AqmpTransport  *self,
+                                                    guint64         token);
+
+guint64        aqmp_transport_get_written_token    (AqmpTransport  *self);
+void           aqmp_transport_request_work         (AqmpTransport  *self);
+void           aqmp_transport_request_drained      (AqmpTransport  *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AqmpTransport, aqmp_transport_unref)
+
+G_END_DECLS

@@ -1,0 +1,480 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "qemu.h"
+
+#include "util.h"
+
+#include <fcntl.h>
+#include <gio/gunixinputstream.h>
+#include <gio/gunixoutputstream.h>
+#include <gio/gunixsocketaddress.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The number under which the program finds the descriptor that it is given. */
+#define CHILD_FD 10
+
+/* As QEMU's own: a third client is turned away with EAGAIN. */
+#define BACKLOG 1
+
+/* Whatever changes the machine that runs the test, or lets others do so. */
+#define BLOCKED_AGENT_COMMANDS \
+  "guest-shutdown,guest-suspend-disk,guest-suspend-ram,guest-suspend-hybrid,guest-set-time,guest-set-vcpus," \
+  "guest-set-memory-blocks,guest-set-user-password,guest-exec,guest-exec-status,guest-fstrim,guest-fsfreeze-freeze," \
+  "guest-fsfreeze-freeze-list,guest-fsfreeze-thaw,guest-file-open,guest-file-close,guest-file-read,guest-file-write," \
+  "guest-file-seek,guest-file-flush,guest-ssh-add-authorized-keys,guest-ssh-remove-authorized-keys"
+
+struct _Qemu
+{
+  QemuKind            kind;
+  QemuTransport       transport;
+  TestTmpDir         *dir;              /* (owned) */
+  char               *path;             /* (owned) (nullable) */
+  GSocketConnectable *connectable;      /* (owned) (nullable) */
+  GIOStream          *stream;           /* (owned) (nullable): not taken yet */
+  int                 pid;
+  gboolean            is_reaped;
+  int                 wait_status;      /* once reaped */
+};
+
+/* ---- programs --------------------------------------------------------------------------------------------------- */
+
+/* (transfer full) (nullable) */
+static char *
+find_program (const char *program)
+{
+  char *path = g_find_program_in_path (program);
+
+  /* The guest agent lives where only root looks. */
+  if (path == NULL)
+    {
+      path = g_build_filename ("/usr/sbin", program, NULL);
+      if (!g_file_test (path, G_FILE_TEST_IS_EXECUTABLE))
+        g_clear_pointer (&path, g_free);
+    }
+
+  return path;
+}
+
+gboolean
+qemu_require_program (const char *program)
+{
+  g_autofree char *path = find_program (program);
+
+  if (path != NULL)
+    return TRUE;
+
+  if (g_getenv ("AQMP_TEST_REQUIRE_ALL") != NULL)
+    g_test_fail_printf ("%s is missing", program);
+  else
+    g_test_skip_printf ("%s is missing", program);
+
+  return FALSE;
+}
+
+char *
+qemu_create_image (const char *directory,
+                   const char *name,
+                   const char *format,
+                   const char *size)
+{
+  g_autofree char *path = g_build_filename (directory, name, NULL);
+  const char *argv[] = { "qemu-img", "create", "-q", "-f", format, path, size, NULL };
+  g_autoptr(GError) error = NULL;
+  int wait_status;
+
+  if (!qemu_require_program ("qemu-img"))
+    return NULL;
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &wait_status, &error);
+  g_assert_no_error (error);
+  g_spawn_check_wait_status (wait_status, &error);
+  g_assert_no_error (error);
+
+  return g_steal_pointer (&path);
+}
+
+/* ---- starting --------------------------------------------------------------------------------------------------- */
+
+static const char *
+get_program (QemuKind kind)
+{
+  switch (kind)
+    {
+    case QEMU_SYSTEM_NONE:
+    case QEMU_SYSTEM_Q35:
+      return "qemu-system-x86_64";
+
+    case QEMU_STORAGE_DAEMON:
+      return "qemu-storage-daemon";
+
+    case QEMU_GUEST_AGENT:
+      return "qemu-ga";
+
+    default:
+      g_assert_not_reached ();
+    }
+}
+
+static void
+add_arguments (GPtrArray *argv,
+               ...) G_GNUC_NULL_TERMINATED;
+
+static void
+add_arguments (GPtrArray *argv,
+               ...)
+{
+  const char *argument;
+  va_list list;
+
+  va_start (list, argv);
+  while ((argument = va_arg (list, const char *)) != NULL)
+    g_ptr_array_add (argv, g_strdup (argument));
+  va_end (list);
+}
+
+/* (transfer full) */
+static char *
+get_chardev (Qemu *qemu)
+{
+  switch (qemu->transport)
+    {
+    case QEMU_TRANSPORT_LISTENER:
+      return g_strdup_printf ("socket,id=qmp,fd=%d,server=on,wait=off", CHILD_FD);
+
+    case QEMU_TRANSPORT_PATH:
+      return g_strdup_printf ("socket,id=qmp,path=%s,server=on,wait=off", qemu->path);
+
+    case QEMU_TRANSPORT_SOCKETPAIR:
+      return g_strdup_printf ("socket,id=qmp,fd=%d", CHILD_FD);
+
+    case QEMU_TRANSPORT_STDIO:
+      return g_strdup ("stdio,id=qmp,signal=off");
+
+    default:
+      g_assert_not_reached ();
+    }
+}
+
+/* (transfer full) */
+static GPtrArray *
+build_argv (Qemu               *qemu,
+            QemuFlags           flags,
+            const char * const *extra_args)
+{
+  g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func (g_free);
+  const char *directory = test_tmp_dir_get_path (qemu->dir);
+  const char *pretty = (flags & QEMU_FLAGS_PRETTY) != 0 ? ",pretty=on" : "";
+  g_autofree char *chardev = get_chardev (qemu);
+  g_autofree char *monitor = NULL;
+
+  g_ptr_array_add (argv, find_program (get_program (qemu->kind)));
+
+  switch (qemu->kind)
+    {
+    case QEMU_SYSTEM_NONE:
+    case QEMU_SYSTEM_Q35:
+      monitor = g_strconcat ("chardev=qmp,mode=control", pretty, NULL);
+      if (qemu->kind == QEMU_SYSTEM_Q35)
+        add_arguments (argv, "-M", "q35", "-S", "-m", "64", NULL);
+      else
+        add_arguments (argv, "-M", "none", NULL);
+      add_arguments (argv, "-accel", "tcg", "-display", "none", "-nodefaults", "-no-user-config",
+                     "-chardev", chardev, "-mon", monitor, NULL);
+      break;
+
+    case QEMU_STORAGE_DAEMON:
+      monitor = g_strconcat ("chardev=qmp", pretty, NULL);
+      add_arguments (argv, "--chardev", chardev, "--monitor", monitor, NULL);
+      break;
+
+    case QEMU_GUEST_AGENT:
+      {
+        g_autofree char *pid_file = test_tmp_dir_build (qemu->dir, "qga.pid");
+
+        g_assert_cmpint (qemu->transport, ==, QEMU_TRANSPORT_PATH);
+        add_arguments (argv, "-m", "unix-listen", "-p", qemu->path, "-t", directory, "-f", pid_file,
+                       "-b", BLOCKED_AGENT_COMMANDS, NULL);
+        break;
+      }
+
+    default:
+      g_assert_not_reached ();
+    }
+
+  for (gsize i = 0; extra_args != NULL && extra_args[i] != NULL; i++)
+    {
+      g_auto(GStrv) parts = g_strsplit (extra_args[i], "@DIR@", -1);
+
+      g_ptr_array_add (argv, g_strjoinv (directory, parts));
+    }
+  g_ptr_array_add (argv, NULL);
+
+  return g_steal_pointer (&argv);
+}
+
+/* In the child: nothing but what is safe after fork(). */
+static void
+on_child_setup (gpointer user_data)
+{
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* (transfer full): another descriptor of @socket, which closes its own. */
+static int
+dup_fd (GSocket *socket)
+{
+  int fd = fcntl (g_socket_get_fd (socket), F_DUPFD_CLOEXEC, 3);
+
+  g_assert_cmpint (fd, >=, 0);
+
+  return fd;
+}
+
+/* (transfer full): a descriptor that listens on qemu->path. */
+static int
+listen_on_path (Qemu *qemu)
+{
+  g_autoptr(GSocket) socket = NULL;
+  g_autoptr(GError) error = NULL;
+
+  socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
+  g_assert_no_error (error);
+  g_socket_bind (socket, G_SOCKET_ADDRESS (qemu->connectable), FALSE, &error);
+  g_assert_no_error (error);
+  g_socket_set_listen_backlog (socket, BACKLOG);
+  g_socket_listen (socket, &error);
+  g_assert_no_error (error);
+
+  return dup_fd (socket);
+}
+
+/* Whether somebody listens on @path, without connecting: a server that serves one client at a time would notice. */
+static gboolean
+is_listening (const char *path)
+{
+  g_autofree char *table = NULL;
+  g_auto(GStrv) lines = NULL;
+
+  g_assert_true (g_file_get_contents ("/proc/net/unix", &table, NULL, NULL));
+  lines = g_strsplit (table, "\n", -1);
+
+  for (gsize i = 0; lines[i] != NULL; i++)
+    {
+      unsigned int line_flags;
+
+      /* Num: RefCount Protocol Flags Type St Inode Path; __SO_ACCEPTCON is 0x10000. */
+      if (g_str_has_suffix (lines[i], path)
+          && sscanf (lines[i], "%*s %*x %*x %x", &line_flags) == 1
+          && (line_flags & 0x10000) != 0)
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+static void
+wait_until_listening (Qemu *qemu)
+{
+  gint64 deadline = g_get_monotonic_time () + test_bound_us ();
+
+  while (!is_listening (qemu->path))
+    {
+      if (waitpid (qemu->pid, NULL, WNOHANG) != 0)
+        g_error ("%s ended before it listened on %s", get_program (qemu->kind), qemu->path);
+      if (g_get_monotonic_time () > deadline)
+        g_error ("%s does not listen on %s", get_program (qemu->kind), qemu->path);
+
+      /* Nothing tells when a socket begins to listen. */
+      g_usleep (500);
+    }
+}
+
+Qemu *
+qemu_new (QemuKind            kind,
+          QemuTransport       transport,
+          QemuFlags           flags,
+          const char * const *extra_args)
+{
+  g_autoptr(GPtrArray) argv = NULL;
+  g_autoptr(GError) error = NULL;
+  gboolean has_pipes = transport == QEMU_TRANSPORT_STDIO;
+  GSpawnFlags spawn_flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES;
+  int child_fd = CHILD_FD;
+  int fd = -1;
+  int stdin_fd;
+  int stdout_fd;
+  Qemu *qemu;
+
+  if (!qemu_require_program (get_program (kind)))
+    return NULL;
+
+  qemu = g_new0 (Qemu, 1);
+  qemu->kind = kind;
+  qemu->transport = transport;
+  qemu->dir = test_tmp_dir_new ();
+
+  if (transport == QEMU_TRANSPORT_LISTENER || transport == QEMU_TRANSPORT_PATH)
+    {
+      qemu->path = test_tmp_dir_build (qemu->dir, "qmp.sock");
+      qemu->connectable = G_SOCKET_CONNECTABLE (g_unix_socket_address_new (qemu->path));
+    }
+  if (transport == QEMU_TRANSPORT_LISTENER)
+    fd = listen_on_path (qemu);
+  if (transport == QEMU_TRANSPORT_SOCKETPAIR)
+    {
+      g_autoptr(GSocketConnection) theirs = NULL;
+      GSocketConnection *ours;
+
+      test_socket_pair (&ours, &theirs);
+      qemu->stream = G_IO_STREAM (ours);
+      fd = dup_fd (g_socket_connection_get_socket (theirs));
+    }
+
+  if (!has_pipes)
+    spawn_flags |= G_SPAWN_STDOUT_TO_DEV_NULL;
+  if ((flags & QEMU_FLAGS_QUIET) != 0)
+    spawn_flags |= G_SPAWN_STDERR_TO_DEV_NULL;
+
+  /* Not a GSubprocess: that keeps descriptors in a thread of GLib's for a while after the process has ended, and a test may
+     want to count them. */
+  argv = build_argv (qemu, flags, extra_args);
+  g_spawn_async_with_pipes_and_fds (NULL, (const char * const *) argv->pdata, NULL, spawn_flags,
+                                    on_child_setup, NULL, -1, -1, -1, &fd, &child_fd, fd >= 0 ? 1 : 0, &qemu->pid,
+                                    has_pipes ? &stdin_fd : NULL, has_pipes ? &stdout_fd : NULL, NULL, &error);
+  g_assert_no_error (error);
+  if (fd >= 0)
+    close (fd);
+
+  if (has_pipes)
+    {
+      g_autoptr(GInputStream) input = g_unix_input_stream_new (stdout_fd, TRUE);
+      g_autoptr(GOutputStream) output = g_unix_output_stream_new (stdin_fd, TRUE);
+
+      qemu->stream = g_simple_io_stream_new (input, output);
+    }
+  if (transport == QEMU_TRANSPORT_PATH)
+    wait_until_listening (qemu);
+
+  return qemu;
+}
+
+/* ---- while it runs ---------------------------------------------------------------------------------------------- */
+
+GSocketConnectable *
+qemu_get_connectable (Qemu *qemu)
+{
+  g_assert_nonnull (qemu->connectable);
+
+  return qemu->connectable;
+}
+
+const char *
+qemu_get_path (Qemu *qemu)
+{
+  return qemu->path;
+}
+
+GIOStream *
+qemu_get_stream (Qemu *qemu)
+{
+  g_autoptr(GSocketClient) client = NULL;
+  g_autoptr(GError) error = NULL;
+  GSocketConnection *connection;
+
+  if (qemu->connectable == NULL)
+    {
+      g_assert_nonnull (qemu->stream);
+      return g_steal_pointer (&qemu->stream);
+    }
+
+  client = g_socket_client_new ();
+  g_socket_client_set_enable_proxy (client, FALSE);
+  connection = g_socket_client_connect (client, qemu->connectable, NULL, &error);
+  g_assert_no_error (error);
+
+  return G_IO_STREAM (connection);
+}
+
+const char *
+qemu_get_directory (Qemu *qemu)
+{
+  return test_tmp_dir_get_path (qemu->dir);
+}
+
+int
+qemu_get_pid (Qemu *qemu)
+{
+  return qemu->pid;
+}
+
+void
+qemu_freeze (Qemu *qemu)
+{
+  g_assert_no_errno (kill (qemu->pid, SIGSTOP));
+}
+
+void
+qemu_thaw (Qemu *qemu)
+{
+  g_assert_no_errno (kill (qemu->pid, SIGCONT));
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------- */
+
+void
+qemu_kill (Qemu *qemu)
+{
+  if (qemu->is_reaped)
+    return;
+
+  g_assert_no_errno (kill (qemu->pid, SIGKILL));
+  qemu_wait_exit (qemu);
+}
+
+int
+qemu_wait_exit (Qemu *qemu)
+{
+  if (!qemu->is_reaped)
+    {
+      struct pollfd poll_fd = { .events = POLLIN };
+
+      /* Where the kernel does not offer this, the wait has no bound. */
+      poll_fd.fd = (int) syscall (SYS_pidfd_open, qemu->pid, 0);
+      if (poll_fd.fd >= 0)
+        {
+          if (poll (&poll_fd, 1, (int) (test_bound_us () / 1000)) == 0)
+            g_error ("%s does not end", get_program (qemu->kind));
+          close (poll_fd.fd);
+        }
+
+      g_assert_cmpint (waitpid (qemu->pid, &qemu->wait_status, 0), ==, qemu->pid);
+      qemu->is_reaped = TRUE;
+    }
+
+  if (WIFEXITED (qemu->wait_status))
+    return WEXITSTATUS (qemu->wait_status);
+
+  return 128 + WTERMSIG (qemu->wait_status);
+}
+
+void
+qemu_free (Qemu *qemu)
+{
+  qemu_kill (qemu);
+
+  g_clear_object (&qemu->stream);
+  g_clear_object (&qemu->connectable);
+  test_tmp_dir_free (qemu->dir);
+  g_free (qemu->path);
+  g_free (qemu);
+}
