@@ -290,7 +290,7 @@ check_flags (AqmpExecuteFlags   flags,
 }
 
 /**
- * aqmp_client_execute_async: (method)
+ * aqmp_client_execute_async:
  * @self: a client
  * @command: the name of a command, such as `query-status`
  * @arguments: (nullable) (transfer none): its arguments; neither changed nor kept
@@ -350,7 +350,7 @@ finish_with_tree (GAsyncResult  *result,
 }
 
 /**
- * aqmp_client_execute_finish: (method)
+ * aqmp_client_execute_finish:
  * @self: a client
  * @result: the result that the callback was given
  * @error: return location for an error
@@ -384,7 +384,7 @@ aqmp_client_execute_finish (AqmpClient    *self,
 }
 
 /**
- * aqmp_client_execute_full_async: (method)
+ * aqmp_client_execute_full_async:
  * @self: a client
  * @command: the name of a command
  * @arguments: (nullable) (transfer none): its arguments; neither changed nor kept
@@ -432,7 +432,7 @@ aqmp_client_execute_full_async (AqmpClient          *self,
 }
 
 /**
- * aqmp_client_execute_full_finish: (method)
+ * aqmp_client_execute_full_finish:
  * @self: a client
  * @result: the result that the callback was given
  * @error: return location for an error
@@ -507,7 +507,7 @@ execute_raw (AqmpClient  *self,
 }
 
 /**
- * aqmp_client_execute_raw_async: (method)
+ * aqmp_client_execute_raw_async:
  * @self: a client
  * @message: the JSON text of one command, such as `{"execute": "query-status"}`
  * @fd_list: (nullable): file descriptors to send with it; this version cannot, and fails with
@@ -561,7 +561,7 @@ aqmp_client_execute_raw_async (AqmpClient          *self,
 }
 
 /**
- * aqmp_client_execute_raw_finish: (method)
+ * aqmp_client_execute_raw_finish:
  * @self: a client
  * @result: the result that the callback was given
  * @error: return location for an error

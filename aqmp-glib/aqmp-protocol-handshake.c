@@ -52,7 +52,7 @@ require_handshake (AqmpProtocol  *self,
 }
 
 /**
- * aqmp_protocol_read_message_async: (method)
+ * aqmp_protocol_read_message_async:
  * @self: a protocol
  * @cancellable: (nullable): gives up waiting; the next call gets the message
  * @callback: (scope async) (closure user_data): called when there is a message
@@ -101,7 +101,7 @@ aqmp_protocol_read_message_async (AqmpProtocol        *self,
 }
 
 /**
- * aqmp_protocol_read_message_finish: (method)
+ * aqmp_protocol_read_message_finish:
  * @self: a protocol
  * @result: the result that the callback was given
  * @error: return location for an error
@@ -128,7 +128,7 @@ aqmp_protocol_read_message_finish (AqmpProtocol  *self,
 }
 
 /**
- * aqmp_protocol_write_message_async: (method)
+ * aqmp_protocol_write_message_async:
  * @self: a protocol
  * @message: the bytes to write, as they are
  * @cancellable: (nullable): gives up waiting; the message is written all the same
@@ -177,7 +177,7 @@ aqmp_protocol_write_message_async (AqmpProtocol        *self,
 }
 
 /**
- * aqmp_protocol_write_message_finish: (method)
+ * aqmp_protocol_write_message_finish:
  * @self: a protocol
  * @result: the result that the callback was given
  * @error: return location for an error

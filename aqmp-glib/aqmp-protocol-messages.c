@@ -500,7 +500,7 @@ aqmp_protocol_send_message (AqmpProtocol  *self,
 }
 
 /**
- * aqmp_protocol_flush_async: (method)
+ * aqmp_protocol_flush_async:
  * @self: a protocol
  * @cancellable: (nullable): gives up waiting
  * @callback: (scope async) (closure user_data): called when nothing is waiting to be written
@@ -545,7 +545,7 @@ aqmp_protocol_flush_async (AqmpProtocol        *self,
 }
 
 /**
- * aqmp_protocol_flush_finish: (method)
+ * aqmp_protocol_flush_finish:
  * @self: a protocol
  * @result: the result that the callback was given
  * @error: return location for an error

@@ -381,7 +381,7 @@ connected (GObject      *source_object,
 }
 
 /**
- * aqmp_protocol_connect_async: (method)
+ * aqmp_protocol_connect_async:
  * @self: a protocol
  * @address: where the peer listens, for example from [func@address_parse]
  * @cancellable: (nullable): ends the attempt
@@ -427,7 +427,7 @@ aqmp_protocol_connect_async (AqmpProtocol        *self,
 }
 
 /**
- * aqmp_protocol_connect_finish: (method)
+ * aqmp_protocol_connect_finish:
  * @self: a protocol
  * @result: the result that the callback was given
  * @error: return location for an error
@@ -472,7 +472,7 @@ open_stream (AqmpAttempt *attempt,
 }
 
 /**
- * aqmp_protocol_open_async: (method)
+ * aqmp_protocol_open_async:
  * @self: a protocol
  * @stream: a stream that is connected to the peer
  * @cancellable: (nullable): ends the attempt
@@ -514,7 +514,7 @@ aqmp_protocol_open_async (AqmpProtocol        *self,
 }
 
 /**
- * aqmp_protocol_open_finish: (method)
+ * aqmp_protocol_open_finish:
  * @self: a protocol
  * @result: the result that the callback was given
  * @error: return location for an error

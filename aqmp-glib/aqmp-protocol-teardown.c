@@ -381,7 +381,7 @@ ensure_owner (AqmpProtocol *self)
 }
 
 /**
- * aqmp_protocol_disconnect_async: (method)
+ * aqmp_protocol_disconnect_async:
  * @self: a protocol
  * @cancellable: (nullable): ends the wait for the result, not the disconnect
  * @callback: (scope async) (closure user_data): called when the object is idle again
@@ -423,7 +423,7 @@ aqmp_protocol_disconnect_async (AqmpProtocol        *self,
 }
 
 /**
- * aqmp_protocol_disconnect_finish: (method)
+ * aqmp_protocol_disconnect_finish:
  * @self: a protocol
  * @result: the result that the callback was given
  * @error: return location for an error

@@ -109,6 +109,27 @@ event_default (AqmpProtocol *self,
 {
 }
 
+/**
+ * AqmpProtocolClass::establish_session:
+ * @self: a protocol
+ * @task: a task to return %TRUE with, or an error, when the session is established or cannot be
+ * @error: return location for an error
+ *
+ * Does what has to be done on a new connection before the session runs, such as greeting each other.
+ *
+ * It may return @task before it returns itself, or keep a reference and return it later with
+ * [method@Gio.Task.return_boolean]. Meanwhile [method@Protocol.read_message_async] and
+ * [method@Protocol.write_message_async] are possible. The cancellable of @task is cancelled when the attempt is given up;
+ * what is returned after that is ignored, and so is a second return. A task that is dropped without being returned fails
+ * the attempt.
+ *
+ * The default returns @task at once. Called in the owner's context.
+ *
+ * Returns: %TRUE if @task was or will be returned, %FALSE if the session cannot be established. %FALSE without an error
+ *   stands for [error@Error.FAILED].
+ *
+ * Since: 1.0
+ */
 static gboolean
 establish_session_default (AqmpProtocol  *self,
                            GTask         *task,
@@ -118,6 +139,20 @@ establish_session_default (AqmpProtocol  *self,
   return TRUE;
 }
 
+/**
+ * AqmpProtocolClass::message_received:
+ * @self: a protocol
+ * @message: what has arrived: by default a line without its ending
+ * @error: return location for an error
+ *
+ * Handles a message of a running session, after [vfunc@Protocol.filter_inbound].
+ *
+ * The default does nothing with it. Called in the owner's context.
+ *
+ * Returns: %TRUE to go on, %FALSE to fail the session. %FALSE without an error stands for [error@Error.FAILED].
+ *
+ * Since: 1.0
+ */
 static gboolean
 message_received_default (AqmpProtocol  *self,
                           GBytes        *message,
@@ -126,6 +161,37 @@ message_received_default (AqmpProtocol  *self,
   return TRUE;
 }
 
+/**
+ * AqmpProtocolClass::filter_inbound:
+ * @self: a protocol
+ * @message: what has arrived
+ * @error: return location for an error
+ *
+ * Looks at each message that arrives, also while the session is being established, and may put another in its place.
+ *
+ * The default returns @message, and costs nothing. Called in the owner's context.
+ *
+ * Returns: (transfer full) (nullable): the message to go on with, or %NULL to fail the session. %NULL without an error
+ *   stands for [error@Error.FAILED].
+ *
+ * Since: 1.0
+ */
+/**
+ * AqmpProtocolClass::filter_outbound:
+ * @self: a protocol
+ * @message: what will be sent
+ * @error: return location for an error
+ *
+ * Looks at each message before it is written, also while the session is being established, and may put another in its place.
+ *
+ * The `id` of a QMP command has to stay. The default returns @message, and costs nothing. Called in the owner's context,
+ * for messages that were queued in other threads too.
+ *
+ * Returns: (transfer full) (nullable): the message to write, or %NULL to fail the session. %NULL without an error stands
+ *   for [error@Error.FAILED].
+ *
+ * Since: 1.0
+ */
 GBytes *
 aqmp_protocol_pass_on (AqmpProtocol  *self,
                        GBytes        *message,
@@ -134,12 +200,40 @@ aqmp_protocol_pass_on (AqmpProtocol  *self,
   return g_bytes_ref (message);
 }
 
+/**
+ * AqmpProtocolClass::session_ended:
+ * @self: a protocol
+ * @cause: (nullable): why the session has failed, or %NULL after a clean end
+ *
+ * Ends what a subclass has pending. It is called once for each connection, after the stream was closed and before
+ * [signal@Protocol::runstate-changed] tells of it.
+ *
+ * The default does nothing. Called in the owner's context.
+ *
+ * Since: 1.0
+ */
 static void
 session_ended_default (AqmpProtocol *self,
                        const GError *cause)
 {
 }
 
+/**
+ * AqmpProtocolClass::frame: (skip)
+ * @self: a protocol
+ * @data: (array length=length): what has arrived and was not consumed
+ * @length: number of bytes at @data
+ * @scanned: how many of them were there at the last call for the same message; 0 if a new message begins
+ * @at_eof: whether nothing more can come
+ * @payload_length: (out): how many of the bytes consumed, from the first, are the message itself
+ * @error: return location for an error
+ *
+ * Finds the first whole message in what has arrived; see the description of the class.
+ *
+ * Returns: how many bytes it takes up, 0 if it needs more, -1 to fail the session
+ *
+ * Since: 1.0
+ */
 static gssize
 frame_line (AqmpProtocol  *self,
             const guint8  *data,
