@@ -209,12 +209,11 @@ parse_inet (const char  *address,
  * The path of a UNIX socket, and the name of an abstract one, have 107 bytes at most. Nothing in them is an escape. A
  * path that is not valid UTF-8 can be had from [ctor@Gio.UnixSocketAddress.new].
  *
- * The port is a decimal number from 0 to 65535. Port 0 is of use for [method@Protocol.start_server] only: the system
- * chooses one.
+ * The port is a decimal number from 0 to 65535. Port 0 is of use for listening only: the system chooses one.
  *
  * The result is a [class@Gio.UnixSocketAddress] for paths and abstract names, a [class@Gio.InetSocketAddress] for numeric
- * addresses, and a [class@Gio.NetworkAddress] for names of hosts. All but the last are [class@Gio.SocketAddress]es, as
- * [method@Protocol.start_server] needs one. Nothing is looked up, neither in the file system nor on the network, except
+ * addresses, and a [class@Gio.NetworkAddress] for names of hosts. All but the last are [class@Gio.SocketAddress]es, which
+ * can also be listened on. Nothing is looked up, neither in the file system nor on the network, except
  * the network interface of a scope id.
  *
  * An address that is %NULL, empty or of none of the forms is %G_IO_ERROR_INVALID_ARGUMENT; the message says what is wrong

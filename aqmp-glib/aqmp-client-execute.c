@@ -358,7 +358,7 @@ finish_with_tree (GAsyncResult  *result,
  * Gets what a command of [method@Client.execute_async] has returned.
  *
  * If the server answered with an error, its domain is %AQMP_EXEC_ERROR, its message the description that the server gave, and
- * [func@exec_error_get_class] tells its class.
+ * [func@ExecError.get_class] tells its class.
  *
  * [error@Error.STATE] if no session was running, [error@Error.INVALID_MESSAGE] if the arguments cannot be written as
  * JSON, [error@Error.INTERRUPTED] if the session ended before the reply came, [error@Error.BAD_REPLY] if the reply is

@@ -74,7 +74,7 @@ typedef enum
  * @AQMP_EXEC_ERROR_DEVICE_NOT_ACTIVE: `DeviceNotActive`
  * @AQMP_EXEC_ERROR_DEVICE_NOT_FOUND: `DeviceNotFound`
  * @AQMP_EXEC_ERROR_KVM_MISSING_CAP: `KVMMissingCap`
- * @AQMP_EXEC_ERROR_OTHER: any other class; [func@exec_error_get_class] has its name
+ * @AQMP_EXEC_ERROR_OTHER: any other class; [func@ExecError.get_class] has its name
  *
  * The class of an error that the server answered a command with.
  *

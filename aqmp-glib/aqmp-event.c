@@ -13,7 +13,7 @@
  * An event has a [property@Event:name], `SHUTDOWN` for instance, possibly [property@Event:data] of its own, and the time
  * at which it happened by the server's clock. [method@Event.to_bytes] has the whole of it exactly as it came.
  *
- * Events usually come from [signal@Protocol::event] or an [class@EventListener]; [ctor@Event.new] makes them for tests
+ * Events usually come from [signal@Protocol::event]; [ctor@Event.new] makes them for tests
  * and for subclasses of [class@Protocol].
  *
  * An event never changes, and may be used from any thread. One thing is to be minded: the references on
