@@ -195,7 +195,7 @@ parse_inet (const char  *address,
  * aqmp_address_parse:
  * @address: where a server is, in one of the forms below
  *
- * Makes of a text what a session can be established with.
+ * Reads the address of a server from text, for [method@Protocol.connect_async].
  *
  * | form                             | what it is |
  * |----------------------------------|------------|
@@ -211,13 +211,13 @@ parse_inet (const char  *address,
  *
  * The port is a decimal number from 0 to 65535. Port 0 is of use for listening only: the system chooses one.
  *
- * The result is a [class@Gio.UnixSocketAddress] for paths and abstract names, a [class@Gio.InetSocketAddress] for numeric
- * addresses, and a [class@Gio.NetworkAddress] for names of hosts. All but the last are [class@Gio.SocketAddress]es, which
- * can also be listened on. Nothing is looked up, neither in the file system nor on the network, except
- * the network interface of a scope id.
+ * The result is a [class@Gio.UnixSocketAddress] for paths and abstract names, a [class@Gio.InetSocketAddress] for
+ * numeric addresses, and a [class@Gio.NetworkAddress] for names of hosts. All but the last are
+ * [class@Gio.SocketAddress]es, which can also be listened on. Nothing is looked up, neither in the file system nor on
+ * the network, except the network interface of a scope id.
  *
- * An address that is %NULL, empty or of none of the forms is %G_IO_ERROR_INVALID_ARGUMENT; the message says what is wrong
- * with it.
+ * An address that is %NULL, empty or of none of the forms fails with %G_IO_ERROR_INVALID_ARGUMENT; the message says
+ * what is wrong with it.
  *
  * May be called from any thread.
  *

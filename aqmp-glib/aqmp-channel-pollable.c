@@ -4,6 +4,8 @@
 
 #include "aqmp-channel-private.h"
 
+#include <gio/gfiledescriptorbased.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -15,6 +17,7 @@ typedef struct
   AqmpChannel            base;
   GPollableInputStream  *input;    /* (unowned): the stream's */
   GPollableOutputStream *output;   /* (unowned): the stream's */
+  gsize                  largest_write;
   GByteArray            *unwritten; /* (owned) */
   GSource               *readable; /* (owned) (nullable): waiting in the channel's context */
   GSource               *writable; /* (owned) (nullable) */
@@ -96,7 +99,7 @@ pollable_write (AqmpChannel          *channel,
   if (n_pieces == 0)
     return 0;
 
-  taken = MIN (pieces[0].size, LARGEST_WRITE);
+  taken = MIN (pieces[0].size, self->largest_write);
   g_byte_array_append (self->unwritten, pieces[0].buffer, taken);
 
   if (!push_unwritten (self, &local_error) && !g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
@@ -201,6 +204,9 @@ aqmp_channel_pollable_new (GIOStream *stream)
   self->base.context = g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
   self->input = G_POLLABLE_INPUT_STREAM (g_io_stream_get_input_stream (stream));
   self->output = G_POLLABLE_OUTPUT_STREAM (g_io_stream_get_output_stream (stream));
+  /* GIO asks whether a pipe is writable, and then writes to it as to any descriptor: if that blocks, more than there is
+     room for in any writable pipe would wait for the peer. */
+  self->largest_write = G_IS_FILE_DESCRIPTOR_BASED (self->output) ? PIPE_BUF : LARGEST_WRITE;
   self->unwritten = g_byte_array_new ();
   return &self->base;
 }

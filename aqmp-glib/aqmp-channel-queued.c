@@ -178,6 +178,12 @@ queued_get_unwritten (AqmpChannel *channel)
   return self->out->len;
 }
 
+static gboolean
+end_wait (gpointer user_data)
+{
+  return G_SOURCE_REMOVE;
+}
+
 static void
 queued_watch (AqmpChannel *channel,
               gboolean     for_reading,
@@ -190,7 +196,13 @@ queued_watch (AqmpChannel *channel,
 
   /* What is here already has no source to announce it. */
   if (!self->reading && (self->in_start < self->in_end || self->in_eof || self->in_error != NULL))
-    g_main_context_wakeup (self->base.context);
+    {
+      g_autoptr (GSource) source = g_timeout_source_new (0);
+
+      g_source_set_name (source, "[aqmp] readable");
+      g_source_set_callback (source, end_wait, NULL, NULL);
+      g_source_attach (source, self->base.context);
+    }
   else
     start_reading (self);
 }

@@ -71,46 +71,61 @@ aqmp_call_complete (AqmpCall          *call,
     g_task_return_pointer (task, g_bytes_ref (message->message), (GDestroyNotify) g_bytes_unref);
 }
 
-/* Cancelled or timed out, in the context of the caller. What was not written is never sent; else the reply will be
-   swallowed. */
-static void
+/* Locked. What was not written is taken back. */
+static gboolean
+take_back (AqmpClient *self,
+           AqmpCall   *call)
+{
+  if (!aqmp_protocol_remove_message (AQMP_PROTOCOL (self), call->token))
+    return FALSE;
+
+  aqmp_pending_remove (&aqmp_client_get_private (self)->pending, call);
+  aqmp_call_unref (call);
+  return TRUE;
+}
+
+/* Cancelled or timed out, in the context of the caller. A command that was not written is never sent; that is urgent. For
+   one that was, a reply which has arrived goes first; a later one will be swallowed. */
+static gboolean
 give_up (gpointer      operation,
-         const GError *error)
+         const GError *error,
+         gboolean      urgently)
 {
   AqmpCall *call = operation;
   g_autoptr (GObject) client = NULL;
   g_autoptr (GTask) task = NULL;
   AqmpClientPrivate *priv;
-  AqmpProtocol *protocol;
-  gboolean unsent = FALSE;
+  AqmpClient *self;
+  gboolean done = TRUE;
 
   /* It is only let go below, and after that the watch tells no more. */
-  protocol = AQMP_PROTOCOL (call->client);
-  priv = aqmp_client_get_private (AQMP_CLIENT (protocol));
+  self = AQMP_CLIENT (call->client);
+  priv = aqmp_client_get_private (self);
 
-  aqmp_protocol_lock (protocol);
+  aqmp_protocol_lock (AQMP_PROTOCOL (self));
   if (call->state == AQMP_CALL_PENDING)
     {
-      task = g_steal_pointer (&call->task);
-      unsent = aqmp_protocol_remove_message (protocol, call->token);
-      if (unsent)
-        aqmp_pending_remove (&priv->pending, call);
+      if (take_back (self, call))
+        task = g_steal_pointer (&call->task);
+      else if (urgently)
+        done = FALSE;
       else
         {
           aqmp_pending_abandon (&priv->pending, call);
+          task = g_steal_pointer (&call->task);
           /* Nobody waits any more, so it must not keep the client alive. */
           client = g_steal_pointer (&call->client);
         }
     }
-  aqmp_protocol_unlock (protocol);
+  aqmp_protocol_unlock (AQMP_PROTOCOL (self));
 
-  if (task == NULL)
-    return;
+  if (task != NULL)
+    {
+      aqmp_watch_stop (&call->watch);
+      g_task_return_error (task, g_error_copy (error));
+    }
 
-  aqmp_watch_stop (&call->watch);
-  if (unsent)
-    aqmp_call_unref (call);
-  g_task_return_error (task, g_error_copy (error));
+  return done;
 }
 
 typedef struct
@@ -186,8 +201,8 @@ begin_task (AqmpClient          *self,
 {
   g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
 
-  g_task_set_source_tag (task, source_tag);
-  g_task_set_name (task, "[aqmp] execute");
+  /* The function, not the macro of that name: that also sets a name, which GLib 2.74 copies for each call. */
+  (g_task_set_source_tag) (task, source_tag);
   /* The command has its effect whether the caller still wants to know or not: a reply that is here counts. */
   g_task_set_check_cancellable (task, FALSE);
 
@@ -301,8 +316,11 @@ check_flags (AqmpExecuteFlags   flags,
  *
  * Executes a command on the server.
  *
- * Any number of commands can be under way. They are sent in the order of the calls. A command that is cancelled before it was written is never sent; later, the server executes it all
- * the same, and its reply is dropped. [property@Client:call-timeout] ends the wait in the same way.
+ * Any number of commands can be under way. They are sent in the order of the calls.
+ *
+ * A command that is cancelled before it was written to the stream is never sent. One that is cancelled later is
+ * executed by the server all the same, and its reply is dropped. [property@Client:call-timeout] ends the wait in the
+ * same way.
  *
  * May be called from any thread; @callback is called in the thread-default [struct@GLib.MainContext] of the caller.
  *
@@ -357,13 +375,18 @@ finish_with_tree (GAsyncResult  *result,
  *
  * Gets what a command of [method@Client.execute_async] has returned.
  *
- * If the server answered with an error, its domain is %AQMP_EXEC_ERROR, its message the description that the server gave, and
- * [func@ExecError.get_class] tells its class.
+ * If the server answered with an error, its domain is %AQMP_EXEC_ERROR, its message the description that the server
+ * gave, and [func@ExecError.get_class] tells its class.
  *
- * [error@Error.STATE] if no session was running, [error@Error.INVALID_MESSAGE] if the arguments cannot be written as
- * JSON, [error@Error.INTERRUPTED] if the session ended before the reply came, [error@Error.BAD_REPLY] if the reply is
- * malformed or holds a value that no [struct@Json.Node] can hold (a string with `\u0000`, a number beyond double: see
- * [method@Client.execute_raw_async]), %G_IO_ERROR_CANCELLED, %G_IO_ERROR_TIMED_OUT.
+ * The other errors are:
+ *
+ *  - [error@Error.STATE] if no session was running;
+ *  - [error@Error.INVALID_MESSAGE] if the name or the arguments cannot be written as JSON;
+ *  - [error@Error.INTERRUPTED] if the session ended before the reply came;
+ *  - [error@Error.BAD_REPLY] if the reply is malformed, or holds a value that no [struct@Json.Node] can hold: a string
+ *    with `\u0000` or a number beyond double, see [method@Client.execute_raw_async];
+ *  - %G_IO_ERROR_CANCELLED if the cancellable was cancelled, %G_IO_ERROR_TIMED_OUT if the reply did not come in time;
+ *  - %G_IO_ERROR_NOT_SUPPORTED if what the call asks for is not possible in this session, or in this version.
  *
  * Integers that fit 64 bits with a sign are exact; those beyond become double, and so are rounded.
  *
@@ -396,8 +419,9 @@ aqmp_client_execute_finish (AqmpClient    *self,
  * @callback: (scope async) (closure user_data): called when the reply has come
  * @user_data: data for @callback
  *
- * Executes a command, with all that can be said about it; else as [method@Client.execute_async]. May be called from any
- * thread.
+ * Executes a command as [method@Client.execute_async] does, with file descriptors and a timeout of its own.
+ *
+ * May be called from any thread.
  *
  * Since: 1.0
  */
@@ -521,9 +545,12 @@ execute_raw (AqmpClient  *self,
  * It is the fastest form, as no tree is built, and it loses nothing: integers of any size and strings with `\u0000` are
  * what they were. Languages that can read JSON themselves are best served by it.
  *
- * @message has to be one object with `execute` or `exec-oob`, valid as JSON, with finite numbers; white space around it is
- * stripped. It gets an `id` unless it has one, which has to be a string or an integer, must not begin with `aqmp-`, and must
- * not be that of a command which is still waiting for its reply.
+ * @message has to be one object with `execute` or `exec-oob`, valid as JSON, with finite numbers; white space around
+ * it is stripped. It gets an `id` unless it has one, which has to be a string or an integer, must not begin with
+ * `aqmp-`, and must not be that of a command which is still waiting for its reply. Anything else fails with
+ * [error@Error.INVALID_MESSAGE].
+ *
+ * `exec-oob` fails with %G_IO_ERROR_NOT_SUPPORTED unless [property@Client:oob-enabled] is %TRUE.
  *
  * In all else it is like [method@Client.execute_async]. May be called from any thread.
  *
@@ -594,9 +621,11 @@ aqmp_client_execute_raw_finish (AqmpClient    *self,
  *
  * Reads the arguments of a command from JSON text, which is easier than to build them by hand.
  *
- * The text is read strictly. [error@Error.PARSE] if it is not valid JSON, [error@Error.UNEXPECTED_TYPE] if it is no object,
- * [error@Error.INVALID_MESSAGE] if it holds a value that no [struct@Json.Node] can hold. Integers beyond 64 bits with a
- * sign become double. May be called from any thread.
+ * The text is read strictly: it fails with [error@Error.PARSE] if it is not valid JSON, [error@Error.UNEXPECTED_TYPE]
+ * if it is no object, and [error@Error.INVALID_MESSAGE] if it holds a value that no [struct@Json.Node] can hold.
+ * Integers beyond 64 bits with a sign become double.
+ *
+ * May be called from any thread.
  *
  * Returns: (transfer full): the arguments
  *

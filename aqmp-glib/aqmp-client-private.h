@@ -29,6 +29,7 @@ typedef struct
   GQueue        held_events;     /* (element-type GBytes): until the session runs */
   guint64       held_bytes;
   guint64       negotiation_serial;
+  gboolean      asked_for_oob;   /* in the negotiation */
   gboolean      quit_answered;   /* the server said that it will leave */
 
   /* Under the protocol's lock. */

@@ -55,14 +55,6 @@ hold_event (AqmpClient *self,
 
 /* --- Negotiation -------------------------------------------------------------------------------------------------- */
 
-static gboolean
-wants_oob (AqmpClient *self)
-{
-  AqmpClientPrivate *priv = aqmp_client_get_private (self);
-
-  return priv->enable_oob && aqmp_greeting_has_capability (priv->greeting, "oob");
-}
-
 static void
 negotiation_written (GObject      *object,
                      GAsyncResult *result,
@@ -82,10 +74,12 @@ negotiate (AqmpClient *self)
   aqmp_protocol_lock (AQMP_PROTOCOL (self));
   priv->negotiation_serial = ++priv->last_serial;
   aqmp_protocol_unlock (AQMP_PROTOCOL (self));
+  /* The property may change before the reply comes, but what was asked for does not. */
+  priv->asked_for_oob = priv->enable_oob && aqmp_greeting_has_capability (priv->greeting, "oob");
 
   text = g_strdup_printf ("{\"execute\":\"qmp_capabilities\"%s,\"id\":\"" AQMP_GENERATED_ID_PREFIX "%" G_GUINT64_FORMAT
                           "\"}",
-                          wants_oob (self) ? ",\"arguments\":{\"enable\":[\"oob\"]}" : "", priv->negotiation_serial);
+                          priv->asked_for_oob ? ",\"arguments\":{\"enable\":[\"oob\"]}" : "", priv->negotiation_serial);
   message = g_bytes_new_take (text, strlen (text));
   aqmp_protocol_write_message_async (AQMP_PROTOCOL (self), message, NULL, negotiation_written, NULL);
   read_next (self);
@@ -116,6 +110,7 @@ take_negotiation_reply (AqmpClient        *self,
 {
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
   g_autoptr (GError) reply_error = NULL;
+  g_autoptr (GTask) task = NULL;
 
   if (!is_negotiation_reply (self, message))
     {
@@ -137,8 +132,12 @@ take_negotiation_reply (AqmpClient        *self,
   aqmp_protocol_lock (AQMP_PROTOCOL (self));
   priv->ids_echoed = aqmp_message_has (message, AQMP_MEMBER_ID);
   aqmp_protocol_unlock (AQMP_PROTOCOL (self));
-  aqmp_client_set_oob_enabled (self, wants_oob (self));
-  succeed (self);
+
+  task = g_object_ref (priv->establishing);
+  aqmp_client_set_oob_enabled (self, priv->asked_for_oob);
+  /* A handler of that may have ended the attempt. */
+  if (priv->establishing == task)
+    succeed (self);
 }
 
 /* --- Greeting ----------------------------------------------------------------------------------------------------- */
@@ -212,6 +211,21 @@ not_a_message (AqmpClient   *self,
   return g_error_copy (error);
 }
 
+/* QEMU 7.2 sends either, if rarely: a reply to what the client before has asked, ahead of the greeting; and a second greeting,
+   to a client that connects while it is starting. */
+static gboolean
+is_stray (AqmpClient        *self,
+          const AqmpMessage *message)
+{
+  gboolean is_reply = aqmp_message_has (message, AQMP_MEMBER_RETURN) || aqmp_message_has (message, AQMP_MEMBER_ERROR);
+  gboolean has_id = aqmp_message_has (message, AQMP_MEMBER_ID);
+  gboolean is_greeting = aqmp_message_has (message, AQMP_MEMBER_QMP);
+
+  if (aqmp_client_get_private (self)->greeting == NULL)
+    return is_reply && has_id && !is_greeting;
+  return is_greeting && !is_reply && !has_id;
+}
+
 static void
 take_message (AqmpClient *self,
               GBytes     *bytes)
@@ -224,6 +238,11 @@ take_message (AqmpClient *self,
     fail (self, not_a_message (self, error));
   else if (aqmp_message_has (&message, AQMP_MEMBER_EVENT))
     hold_event (self, bytes);
+  else if (is_stray (self, &message))
+    {
+      aqmp_protocol_log (AQMP_PROTOCOL (self), G_LOG_LEVEL_INFO, "dropped a message that is not meant for this session");
+      read_next (self);
+    }
   else if (priv->greeting == NULL)
     take_greeting (self, &message);
   else

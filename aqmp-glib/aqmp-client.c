@@ -15,7 +15,12 @@
  *
  * A client of a QMP server: QEMU, its storage daemon, or its guest agent.
  *
- * It takes the server's greeting, negotiates capabilities, executes commands and correlates the replies, and reports events.
+ * QMP, the QEMU Machine Protocol, is how programs control a virtual machine: they send commands, the server answers
+ * each with a reply, and it reports events on its own. All of them are JSON objects.
+ *
+ * The client takes the server's greeting, negotiates capabilities with it, sends commands, gives each caller the reply
+ * to its command, and reports the events. It is connected with [method@Protocol.connect_async] or, on a stream that is
+ * there already, with [method@Protocol.open_async]. Then:
  *
  * ```c
  * static void
@@ -67,7 +72,7 @@ aqmp_client_get_private (AqmpClient *self)
  * aqmp_client_new:
  * @name: (nullable): a name for the log, such as that of the virtual machine
  *
- * Makes a client, which then has to be connected or opened.
+ * Makes a client. It does nothing until [method@Protocol.connect_async] or [method@Protocol.open_async] is called.
  *
  * Returns: (transfer full): a client
  *
@@ -125,8 +130,12 @@ forget_last_session (AqmpProtocol *protocol)
   aqmp_protocol_unlock (protocol);
 
   priv->quit_answered = FALSE;
+
+  /* A handler that runs the loop may be in the next session when it returns: then nothing may be left to forget. */
+  g_object_freeze_notify (G_OBJECT (self));
   aqmp_client_set_greeting (self, NULL);
   aqmp_client_set_oob_enabled (self, FALSE);
+  g_object_thaw_notify (G_OBJECT (self));
 }
 
 static void
@@ -135,10 +144,12 @@ session_started (AqmpProtocol *protocol)
   aqmp_client_dispatch_held (AQMP_CLIENT (protocol));
 }
 
+/* A server that has agreed to quit closes the connection, or resets it if it leaves something unread. */
 static gboolean
-is_expected_end (AqmpProtocol *protocol)
+is_expected_end (AqmpProtocol *protocol,
+                 const GError *error)
 {
-  return aqmp_client_get_private (AQMP_CLIENT (protocol))->quit_answered;
+  return aqmp_client_get_private (AQMP_CLIENT (protocol))->quit_answered && error->domain == G_IO_ERROR;
 }
 
 static gboolean
@@ -349,8 +360,8 @@ aqmp_client_get_enable_oob (AqmpClient *self)
  * @self: a client
  * @enable_oob: %TRUE to negotiate it
  *
- * Sets whether out-of-band execution is negotiated if the server offers it. Holds from the next session on. To be called in
- * the owner's context.
+ * Sets whether out-of-band execution is negotiated if the server offers it. Holds from the next session on. To be
+ * called in the owner's context.
  *
  * Since: 1.0
  */
@@ -542,8 +553,8 @@ install_properties (GObjectClass *object_class)
   /**
    * AqmpClient:negotiate: (getter get_negotiate) (setter set_negotiate)
    *
-   * Whether connecting negotiates capabilities, without which QEMU executes no other command. Implies
-   * [property@Client:await-greeting].
+   * Whether connecting negotiates capabilities. QEMU executes no other command before that. The greeting is then
+   * awaited whatever [property@Client:await-greeting] says.
    *
    * Since: 1.0
    */
@@ -553,6 +564,9 @@ install_properties (GObjectClass *object_class)
    * AqmpClient:enable-oob: (getter get_enable_oob) (setter set_enable_oob)
    *
    * Whether the negotiation asks for out-of-band execution if the server offers it.
+   *
+   * With it, a few commands can be executed at once, without waiting for the commands before them: those that
+   * [method@Client.execute_raw_async] is given with `exec-oob` in the place of `execute`.
    *
    * Since: 1.0
    */
@@ -579,7 +593,8 @@ install_properties (GObjectClass *object_class)
   /**
    * AqmpClient:call-timeout: (getter get_call_timeout) (setter set_call_timeout)
    *
-   * How many milliseconds a command may take, the time that it waits to be sent included. 0, the default, is no limit.
+   * How many milliseconds a command may take, from the call until the reply; then it fails with %G_IO_ERROR_TIMED_OUT.
+   * 0, the default, is no limit.
    *
    * Since: 1.0
    */

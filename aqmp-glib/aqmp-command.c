@@ -82,25 +82,32 @@ parse_name (AqmpCommand         *self,
 }
 
 static gboolean
+has_generated_prefix (const guint8 *text,
+                      gsize         length)
+{
+  g_autoptr (GString) decoded = g_string_new (NULL);
+
+  return aqmp_json_decode_string (text, length, decoded) && g_str_has_prefix (decoded->str, AQMP_GENERATED_ID_PREFIX);
+}
+
+static gboolean
 parse_id (AqmpCommand         *self,
           const char          *message,
           const AqmpJsonScan  *scan,
           GError             **error)
 {
   const AqmpJsonSpan *span = &scan->members[ID];
-  g_autoptr (GString) decoded = g_string_new (NULL);
+  const guint8 *text = (const guint8 *) message + span->start;
+  gsize length = span->end - span->start;
 
   self->has_id = is_present (span);
   if (!self->has_id)
     return TRUE;
 
-  if (!aqmp_call_id_parse (&self->id, (const guint8 *) message + span->start, span->end - span->start))
+  if (!aqmp_call_id_parse (&self->id, text, length))
     return invalid (_("its “id” has to be a string or an integer, or to be left away"), error);
-
-  if (aqmp_json_decode_string ((const guint8 *) message + span->start, span->end - span->start, decoded) &&
-      g_str_has_prefix (decoded->str, AQMP_GENERATED_ID_PREFIX))
+  if (has_generated_prefix (text, length))
     return invalid (_("its “id” begins with “aqmp-”, which is kept for generated ids"), error);
-
   return TRUE;
 }
 
@@ -132,15 +139,31 @@ aqmp_command_clear (AqmpCommand *self)
   aqmp_call_id_clear (&self->id);
 }
 
+/* printf would be most of the work of making a command. */
+static void
+append_decimal (GString *out,
+                guint64  value)
+{
+  char digits[20];
+  gsize i = sizeof digits;
+
+  do
+    {
+      digits[--i] = '0' + value % 10;
+      value /= 10;
+    }
+  while (value > 0);
+
+  g_string_append_len (out, digits + i, sizeof digits - i);
+}
+
 static void
 append_serial (GString *out,
                guint64  serial)
 {
-  char digits[24];
-
   g_string_append (out, "\"id\":\"" AQMP_GENERATED_ID_PREFIX);
-  g_snprintf (digits, sizeof digits, "%" G_GUINT64_FORMAT "\"", serial);
-  g_string_append (out, digits);
+  append_decimal (out, serial);
+  g_string_append_c (out, '"');
 }
 
 void

@@ -121,9 +121,9 @@ aqmp_exec_error_new (const char *class_name,
  * The name of the class of an error that a server answered a command with, as the server wrote it: `GenericError` for
  * instance.
  *
- * A language binding may have rebuilt the error from its domain, code and message. The class follows from the code then;
- * only for %AQMP_EXEC_ERROR_OTHER the name that the server sent is lost, and the answer is `Other`, which is no class
- * that a server of today sends. The whole reply, which [method@Client.execute_raw_async] returns, always has it.
+ * A language binding may have rebuilt the error from its domain, code and message. The class follows from the code
+ * then; only for %AQMP_EXEC_ERROR_OTHER the name that the server sent is lost, and the answer is `Other`, which is no
+ * class that a server of today sends. The whole reply, which [method@Client.execute_raw_async] returns, always has it.
  *
  * May be called from any thread.
  *

@@ -10,15 +10,15 @@
  *
  * Something that happened on the server's side, and that it told without being asked.
  *
- * An event has a [property@Event:name], `SHUTDOWN` for instance, possibly [property@Event:data] of its own, and the time
- * at which it happened by the server's clock. [method@Event.to_bytes] has the whole of it exactly as it came.
+ * An event has a [property@Event:name], `SHUTDOWN` for instance, possibly [property@Event:data] of its own, and the
+ * time at which it happened by the server's clock. [method@Event.to_bytes] has the whole of it exactly as it came.
  *
  * Events usually come from [signal@Protocol::event]; [ctor@Event.new] makes them for tests
  * and for subclasses of [class@Protocol].
  *
- * An event never changes, and may be used from any thread. One thing is to be minded: the references on
- * a [struct@Json.Object] are not counted atomically. Threads may read the data of one event at the same time, but may not
- * take or drop references on it at the same time, which language bindings do when they get it; such threads take
+ * An event never changes, and may be used from any thread. One thing is to be minded: the references on a
+ * [struct@Json.Object] are not counted atomically. Threads may read the data of one event at the same time, but may
+ * not take or drop references on it at the same time, which language bindings do when they get it; such threads take
  * [method@Event.to_bytes].
  *
  * Since: 1.0
@@ -183,9 +183,9 @@ aqmp_event_class_init (AqmpEventClass *klass)
    *
    * What the server says about the event, or %NULL; see [method@Event.get_data].
    *
-   * An object given to the constructor is copied: it is neither kept nor changed. What cannot be told in JSON (text that
-   * is not UTF-8, a number that is not finite) is a mistake of the programmer: it is reported with a critical message,
-   * and the event has no data.
+   * An object given to the constructor is copied: it is neither kept nor changed. What cannot be told in JSON (text
+   * that is not UTF-8, a number that is not finite) is a mistake of the programmer: it is reported with a critical
+   * message, and the event has no data.
    *
    * Since: 1.0
    */
@@ -209,8 +209,8 @@ aqmp_event_init (AqmpEvent *self)
  *
  * Makes an event that did not come from a server.
  *
- * If @data holds what cannot be told in JSON (text that is not UTF-8, a number that is not finite), that is reported with
- * a critical message and the event has no data.
+ * If @data holds what cannot be told in JSON (text that is not UTF-8, a number that is not finite), that is reported
+ * with a critical message and the event has no data.
  *
  * May be called from any thread.
  *
@@ -304,17 +304,18 @@ aqmp_event_get_timestamp (AqmpEvent *self)
  * What the server says about the event.
  *
  * The object is sealed: [method@Json.Object.is_immutable] is true for it, and nothing in it can be changed. It is made
- * when it is asked for first, and is the same one every time. Integers that fit a `gint64` are exact; those beyond become
- * rounded `double`s.
+ * when it is asked for first, and is the same one every time. Integers that fit a `gint64` are exact; those beyond
+ * become rounded `double`s.
  *
- * Data that a [struct@Json.Object] cannot hold, which is valid JSON all the same, is not to be had here: text with a NUL
- * character in it, numbers beyond a `double`, and data that is no object. [method@Event.to_bytes] has it exactly.
+ * Data that a [struct@Json.Object] cannot hold, which is valid JSON all the same, is not to be had here: text with a
+ * NUL character in it, numbers beyond a `double`, and data that is no object. [method@Event.to_bytes] has it exactly.
  *
  * May be called from any thread. The references on the object are not counted atomically, though: no two threads may
  * take or drop references on it at the same time, as [method@Json.Object.ref] does and language bindings do by
  * themselves.
  *
- * Returns: (transfer none) (nullable): the data, valid as long as @self; %NULL if there is none, or none that can be held
+ * Returns: (transfer none) (nullable): the data, valid as long as @self; %NULL if there is none, or none that can be
+ *   held
  *
  * Since: 1.0
  */
@@ -353,9 +354,9 @@ aqmp_event_get_data (AqmpEvent *self)
  *
  * The whole event as the JSON text of one object.
  *
- * For an event that a server sent these are the very bytes that came, after [vfunc@Protocol.filter_inbound]. For one that
- * was made here it is `{"event":NAME,"data":{…},"timestamp":{"seconds":S,"microseconds":U}}`, without `data` if it has
- * none and without `timestamp` if that is not known.
+ * For an event that a server sent these are the very bytes that came, after [vfunc@Protocol.filter_inbound]. For one
+ * that was made here it is `{"event":NAME,"data":{…},"timestamp":{"seconds":S,"microseconds":U}}`, without `data` if
+ * it has none and without `timestamp` if that is not known.
  *
  * There is no line ending, and no NUL byte behind the text that could be relied on.
  *

@@ -357,7 +357,8 @@ aqmp_greeting_get_package (AqmpGreeting *self)
  * aqmp_greeting_get_version_string:
  * @self: a greeting
  *
- * The version for people to read: `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`, or `7.2.22` alone where the package is empty.
+ * The version for people to read: `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`, or `7.2.22` alone where the package is
+ * empty.
  *
  * May be called from any thread.
  *

@@ -105,26 +105,50 @@ bad_reply (const AqmpMessage *self,
   return g_error_new (AQMP_ERROR, AQMP_ERROR_BAD_REPLY, _("The server's reply is malformed: %s: %s"), what, excerpt);
 }
 
-GError *
-aqmp_message_get_error (const AqmpMessage *self)
+/* Where class and description are, or what is wrong with the “error”. */
+static const char *
+scan_error (const AqmpMessage *self,
+            AqmpJsonScan      *scan)
 {
   static const char * const names[] = { "class", "desc", NULL };
-  g_autofree char *class_name = NULL;
-  g_autofree char *desc = NULL;
-  AqmpJsonScan scan;
   gsize length;
   const guint8 *text = get_text (self, AQMP_MEMBER_ERROR, &length);
 
-  if (!aqmp_json_validate (&scan, names, text, length, NULL) || scan.kind != '{')
-    return bad_reply (self, _("its “error” is no object"));
+  if (!aqmp_json_validate (scan, names, text, length, NULL) || scan->kind != '{')
+    return _("its “error” is no object");
+  if (scan->members[0].end == scan->members[0].start || text[scan->members[0].start] != '"')
+    return _("its “error” has no “class” that is a string");
+  if (scan->members[1].end == scan->members[1].start || text[scan->members[1].start] != '"')
+    return _("its “error” has no “desc” that is a string");
+  return NULL;
+}
 
-  class_name = aqmp_json_dup_string (text + scan.members[0].start, scan.members[0].end - scan.members[0].start);
-  if (class_name == NULL)
-    return bad_reply (self, _("its “error” has no “class” that is a string"));
+static char *
+dup_span (const AqmpMessage  *self,
+          const AqmpJsonSpan *span)
+{
+  gsize length;
+  const guint8 *text = get_text (self, AQMP_MEMBER_ERROR, &length);
 
-  desc = aqmp_json_dup_string (text + scan.members[1].start, scan.members[1].end - scan.members[1].start);
-  if (desc == NULL)
-    return bad_reply (self, _("its “error” has no “desc” that is a string"));
+  return aqmp_json_dup_string (text + span->start, span->end - span->start);
+}
+
+GError *
+aqmp_message_get_error (const AqmpMessage *self)
+{
+  g_autofree char *class_name = NULL;
+  g_autofree char *desc = NULL;
+  AqmpJsonScan scan;
+  const char *flaw = scan_error (self, &scan);
+
+  if (flaw != NULL)
+    return bad_reply (self, flaw);
+
+  class_name = dup_span (self, &scan.members[0]);
+  desc = dup_span (self, &scan.members[1]);
+  if (class_name == NULL || desc == NULL)
+    return bad_reply (self, _("its “error” contains a NUL character, which no GError can hold; the raw form of the reply "
+                              "(execute_raw) has it exactly"));
 
   return aqmp_exec_error_new (class_name, desc, self->message);
 }
@@ -132,12 +156,12 @@ aqmp_message_get_error (const AqmpMessage *self)
 GError *
 aqmp_message_check_reply (const AqmpMessage *self)
 {
-  g_autoptr (GError) error = NULL;
-
   if (aqmp_message_has (self, AQMP_MEMBER_ERROR))
     {
-      error = aqmp_message_get_error (self);
-      return error->domain == AQMP_EXEC_ERROR ? NULL : g_steal_pointer (&error);
+      AqmpJsonScan scan;
+      const char *flaw = scan_error (self, &scan);
+
+      return flaw != NULL ? bad_reply (self, flaw) : NULL;
     }
 
   if (!aqmp_message_has (self, AQMP_MEMBER_RETURN))

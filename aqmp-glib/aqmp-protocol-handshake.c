@@ -26,15 +26,10 @@ aqmp_protocol_handshake_received (AqmpProtocol *self,
 }
 
 void
-aqmp_protocol_handshake_ended (AqmpProtocol *self)
+aqmp_protocol_return_reader_too_late (GTask *reader)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  g_autoptr (GTask) reader = aqmp_waiters_steal_first (&priv->readers);
-
-  g_queue_clear_full (&priv->handshake_inbox, (GDestroyNotify) g_bytes_unref);
-  if (reader != NULL)
-    g_task_return_new_error (reader, AQMP_ERROR, AQMP_ERROR_STATE,
-                             _("The session was established while a message was still being read"));
+  g_task_return_new_error (reader, AQMP_ERROR, AQMP_ERROR_STATE,
+                           _("The session was established while a message was still being read"));
 }
 
 static gboolean
@@ -60,8 +55,8 @@ require_handshake (AqmpProtocol  *self,
  *
  * Reads the next message while a session is being established, after [vfunc@Protocol.filter_inbound].
  *
- * Only between the call of [vfunc@Protocol.establish_session] and the return of its task; one at a time. To be called in
- * the owner's context.
+ * Only between the call of [vfunc@Protocol.establish_session] and the return of its task; one at a time. To be called
+ * in the owner's context.
  *
  * Since: 1.0
  */
@@ -108,8 +103,9 @@ aqmp_protocol_read_message_async (AqmpProtocol        *self,
  *
  * Gets the message that [method@Protocol.read_message_async] waited for.
  *
- * [error@Error.STATE] if no session is being established, %G_IO_ERROR_PENDING if another message is being read,
- * [error@Error.INTERRUPTED] if the attempt has ended. The latter needs no handling: the attempt reports its failure itself.
+ * The error is [error@Error.STATE] if no session is being established, %G_IO_ERROR_PENDING if another message is being
+ * read, %G_IO_ERROR_CANCELLED, or [error@Error.INTERRUPTED] if the attempt has ended. The last needs no handling: the
+ * attempt reports its failure itself.
  *
  * Returns: (transfer full): the message
  *

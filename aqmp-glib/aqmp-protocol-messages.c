@@ -371,6 +371,10 @@ filter_and_send (AqmpProtocol *self)
   if (!g_queue_is_empty (&priv->unfiltered))
     aqmp_transport_request_work (priv->transport);
   aqmp_protocol_unlock (self);
+
+  /* Word of the drain that came while it ran did not count. */
+  if (priv->transport != NULL && (priv->flushing || !aqmp_waiters_is_empty (&priv->flushers)))
+    aqmp_transport_request_drained (priv->transport);
 }
 
 /* The session runs: first what a subclass has kept from the handshake, then what comes. */
@@ -382,6 +386,12 @@ start (AqmpProtocol *self)
 
   priv->started = TRUE;
   priv->hooks->session_started (self);
+  while (priv->transport != NULL && priv->session_serial == serial && !g_queue_is_empty (&priv->handshake_inbox))
+    {
+      g_autoptr (GBytes) message = g_queue_pop_head (&priv->handshake_inbox);
+
+      receive (self, message);
+    }
   if (priv->transport != NULL && priv->session_serial == serial)
     aqmp_transport_set_reading (priv->transport, TRUE);
 }
@@ -404,13 +414,14 @@ on_failed (gpointer      user_data,
   AqmpProtocol *self = user_data;
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
-  if (priv->runstate == AQMP_RUNSTATE_RUNNING && priv->hooks->is_expected_end (self))
-    aqmp_protocol_tear_down (self, NULL);
+  if (priv->runstate == AQMP_RUNSTATE_RUNNING && priv->hooks->is_expected_end (self, error))
+    aqmp_protocol_tear_down (self, NULL, NULL);
   else
     aqmp_protocol_fail_session (self, error);
 }
 
-/* The transport has nothing left; but what is not filtered yet comes as well. */
+/* The transport has nothing left; but what is not filtered yet comes as well. While a filter runs the loop, asking again
+   would only keep that busy. */
 static void
 on_drained (gpointer user_data)
 {
@@ -421,7 +432,8 @@ on_drained (gpointer user_data)
 
   if (aqmp_protocol_has_outbound (self))
     {
-      aqmp_transport_request_drained (priv->transport);
+      if (!priv->filtering)
+        aqmp_transport_request_drained (priv->transport);
       return;
     }
 
@@ -550,8 +562,10 @@ aqmp_protocol_flush_async (AqmpProtocol        *self,
  * @result: the result that the callback was given
  * @error: return location for an error
  *
- * Tells how [method@Protocol.flush_async] went: [error@Error.STATE] if no session was running, [error@Error.INTERRUPTED] if it ended
- * before everything was written.
+ * Tells how [method@Protocol.flush_async] went.
+ *
+ * The error is [error@Error.STATE] if no session was running, [error@Error.INTERRUPTED] if it ended before everything
+ * was written, or %G_IO_ERROR_CANCELLED.
  *
  * Returns: %TRUE if everything was written
  *

@@ -36,8 +36,9 @@ typedef struct
                                 const GError *cause);
   /* The session runs, and whoever connected knows; nothing has been read since the handshake. */
   void     (*session_started)  (AqmpProtocol *self);
-  /* The peer has gone: was that to be expected? */
-  gboolean (*is_expected_end)  (AqmpProtocol *self);
+  /* The running session has failed with this: was that to be expected? */
+  gboolean (*is_expected_end)  (AqmpProtocol *self,
+                                const GError *error);
   /* filter_outbound put @replacement in the place of @original. */
   gboolean (*check_filtered)   (AqmpProtocol  *self,
                                 GBytes        *original,
@@ -58,6 +59,7 @@ typedef struct
   AqmpRunstate   runstate;
   char          *name;                /* (owned) (nullable) */
   GMainContext  *context;             /* (owned) (nullable): the owner's; NULL before the first session */
+  GThread       *owner_thread;        /* (unowned) (nullable): the one that began the session; only ever compared */
   AqmpTransport *transport;           /* (owned) (nullable): while there is a stream */
   guint64        last_token;          /* names outbound messages; never starts again */
   GQueue         unfiltered;          /* (element-type OutboundMessage): waiting for filter_outbound */
@@ -69,6 +71,7 @@ typedef struct
   guint64        session_serial;      /* counts the attempts */
   GIOStream     *stream;              /* (owned) (nullable) */
   GError        *cause;               /* (owned) (nullable): why the session failed, until IDLE */
+  GError        *result;              /* (owned) (nullable): what disconnect will report of it */
   gboolean       started;             /* messages are read and delivered */
   gboolean       flushing;            /* DISCONNECTING, but the session still writes, reads and routes */
   gboolean       over;                /* DISCONNECTING, and the session was torn down */
@@ -144,6 +147,10 @@ void          aqmp_protocol_set_runstate          (AqmpProtocol   *self,
 /* Tells everybody of a transition that was made. They may make others. */
 void          aqmp_protocol_announce_runstate     (AqmpProtocol   *self,
                                                    AqmpRunstate    runstate);
+void          aqmp_protocol_wake_state_waiters    (AqmpProtocol   *self);
+/* Locked. This thread, which runs @context, owns the session. */
+void          aqmp_protocol_set_owner_locked      (AqmpProtocol   *self,
+                                                   GMainContext   *context);
 void          aqmp_protocol_set_stream            (AqmpProtocol   *self,
                                                    GIOStream      *stream);
 
@@ -155,16 +162,14 @@ GError       *aqmp_protocol_error_from_vfunc      (AqmpProtocol   *self,
 /* Ends whatever is going on; nothing if nothing is. */
 void          aqmp_protocol_fail_session          (AqmpProtocol   *self,
                                                    const GError   *error);
-/* The one teardown path. @cause: (nullable): a clean end */
+/* The one teardown path. @cause: (nullable): a clean end. @result: (nullable): what disconnect will report */
 void          aqmp_protocol_tear_down             (AqmpProtocol   *self,
-                                                   const GError   *cause);
-/* Both: tear down, and on to IDLE. */
+                                                   const GError   *cause,
+                                                   const GError   *result);
+/* The same, and on to IDLE. */
 void          aqmp_protocol_end                   (AqmpProtocol   *self,
                                                    const GError   *cause,
                                                    const GError   *result);
-/* DISCONNECTING → IDLE; all who disconnect get the result. @error: (nullable) */
-void          aqmp_protocol_become_idle           (AqmpProtocol   *self,
-                                                   const GError   *error);
 void          aqmp_protocol_dispose_session       (AqmpProtocol   *self);
 
 void          aqmp_protocol_attempt_fail          (AqmpProtocol   *self,
@@ -176,7 +181,8 @@ GTask        *aqmp_protocol_abandon_attempt       (AqmpProtocol   *self);
 
 void          aqmp_protocol_handshake_received    (AqmpProtocol   *self,
                                                    GBytes         *message);
-void          aqmp_protocol_handshake_ended       (AqmpProtocol   *self);
+/* The session runs, and its handshake had not read to the end. */
+void          aqmp_protocol_return_reader_too_late (GTask         *reader);
 
 /* The default of both filters. */
 GBytes       *aqmp_protocol_pass_on               (AqmpProtocol   *self,

@@ -15,6 +15,7 @@ struct _AqmpAttempt
 {
   AqmpProtocol *self;         /* (unowned): kept alive by the task */
   GTask        *task;         /* (owned) (nullable): the caller's; NULL once the attempt is over */
+  GMainContext *context;      /* (owned): the owner's */
   GCancellable *cancellable;  /* (owned): its own; the caller's is only watched */
   GSource      *cancelled;    /* (owned) (nullable) */
   GSource      *timed_out;    /* (owned) (nullable) */
@@ -35,6 +36,7 @@ attempt_clear (gpointer data)
   AqmpAttempt *attempt = data;
 
   g_assert (attempt->task == NULL);
+  g_main_context_unref (attempt->context);
   g_object_unref (attempt->cancellable);
   g_free (attempt->address);
 }
@@ -143,19 +145,23 @@ attempt_timed_out (gpointer user_data)
 
 /* --- Establishing the session ------------------------------------------------------------------------------------- */
 
+/* Each of the steps at the end may run anybody's code, and so be the end of the session. */
 static void
 session_established (AqmpAttempt *attempt)
 {
   AqmpProtocol *self = attempt->self;
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GTask) task = aqmp_protocol_abandon_attempt (self);
+  g_autoptr (GTask) reader = aqmp_waiters_steal_first (&priv->readers);
 
   aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_RUNNING);
-  aqmp_protocol_handshake_ended (self);
   /* What comes next is read from there, so that whoever waits for this attempt can connect to signals before. */
   aqmp_transport_request_work (priv->transport);
+
   aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_RUNNING);
   g_task_return_boolean (task, TRUE);
+  if (reader != NULL)
+    aqmp_protocol_return_reader_too_late (reader);
 }
 
 static void
@@ -183,7 +189,6 @@ establish_returned (GObject      *source_object,
       else
         establish_failed (attempt, g_steal_pointer (&error));
     }
-  attempt_unref (attempt);
 }
 
 static gboolean
@@ -202,22 +207,22 @@ establish_forgotten (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* The task was finalized, perhaps in another thread, perhaps inside establish_session(). If it had been returned, the
-   attempt is over by now. */
+/* The task was finalized: in any thread, perhaps inside establish_session(). In the owner's thread it shows whether that
+   matters; nothing of the attempt may be looked at elsewhere. */
 static void
 establish_task_gone (gpointer  user_data,
                      GObject  *where_the_task_was)
 {
   AqmpAttempt *attempt = user_data;
-  GSource *source;
 
-  if (!attempt_is_over (attempt))
+  if (!g_main_context_is_owner (attempt->context) || !attempt_is_over (attempt))
     {
-      source = g_idle_source_new ();
+      GSource *source = g_idle_source_new ();
+
       g_source_set_priority (source, G_PRIORITY_DEFAULT);
       g_source_set_name (source, "[aqmp] establish task dropped");
       g_source_set_callback (source, establish_forgotten, attempt_ref (attempt), attempt_unref);
-      g_source_attach (source, g_task_get_context (attempt->task));
+      g_source_attach (source, attempt->context);
       g_source_unref (source);
     }
   attempt_unref (attempt);
@@ -232,7 +237,9 @@ establish_session (AqmpAttempt *attempt)
   gboolean begun;
 
   /* A task of our own: the caller's must not be returned before the state has changed. */
-  task = g_task_new (self, attempt->cancellable, establish_returned, attempt_ref (attempt));
+  task = g_task_new (self, attempt->cancellable, establish_returned, attempt);
+  /* Not its callback's data alone: a task that is dropped without being returned never frees that. */
+  g_object_set_data_full (G_OBJECT (task), "aqmp-attempt", attempt_ref (attempt), attempt_unref);
   g_task_set_source_tag (task, establish_session);
   g_task_set_name (task, "[aqmp] establish session");
   g_task_set_check_cancellable (task, FALSE);
@@ -276,8 +283,7 @@ aqmp_protocol_is_establishing (AqmpProtocol *self)
 /* --- Beginning ---------------------------------------------------------------------------------------------------- */
 
 static void
-watch_attempt (AqmpAttempt  *attempt,
-               GMainContext *context)
+watch_attempt (AqmpAttempt *attempt)
 {
   GCancellable *cancellable = g_task_get_cancellable (attempt->task);
 
@@ -286,7 +292,7 @@ watch_attempt (AqmpAttempt  *attempt,
       attempt->cancelled = g_cancellable_source_new (cancellable);
       g_source_set_name (attempt->cancelled, "[aqmp] attempt cancelled");
       g_source_set_callback (attempt->cancelled, G_SOURCE_FUNC (attempt_cancelled), attempt_ref (attempt), attempt_unref);
-      g_source_attach (attempt->cancelled, context);
+      g_source_attach (attempt->cancelled, attempt->context);
     }
 
   if (attempt->timeout_ms > 0)
@@ -294,7 +300,7 @@ watch_attempt (AqmpAttempt  *attempt,
       attempt->timed_out = g_timeout_source_new (attempt->timeout_ms);
       g_source_set_name (attempt->timed_out, "[aqmp] connect-timeout");
       g_source_set_callback (attempt->timed_out, attempt_timed_out, attempt_ref (attempt), attempt_unref);
-      g_source_attach (attempt->timed_out, context);
+      g_source_attach (attempt->timed_out, attempt->context);
     }
 }
 
@@ -310,21 +316,22 @@ begin_attempt (AqmpProtocol *self,
 
   attempt->self = self;
   attempt->task = g_object_ref (task);
+  attempt->context = g_main_context_ref (g_task_get_context (task));
   attempt->cancellable = g_cancellable_new ();
   attempt->address = address;
   attempt->timeout_ms = priv->connect_timeout;
-  watch_attempt (attempt, g_task_get_context (task));
+  watch_attempt (attempt);
   priv->attempt = attempt_ref (attempt);
   priv->session_serial++;
 
   aqmp_protocol_lock (self);
-  g_clear_pointer (&priv->context, g_main_context_unref);
-  priv->context = g_main_context_ref (g_task_get_context (task));
+  aqmp_protocol_set_owner_locked (self, attempt->context);
   aqmp_protocol_unlock (self);
 
   aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_CONNECTING);
-  priv->hooks->session_starting (self);
   aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_CONNECTING);
+  if (!attempt_is_over (attempt))
+    priv->hooks->session_starting (self);
 
   g_cancellable_set_error_if_cancelled (g_task_get_cancellable (task), &error);
   if (error != NULL && !attempt_is_over (attempt))
@@ -391,14 +398,14 @@ connected (GObject      *source_object,
  * Connects to a peer and establishes a session.
  *
  * The [property@Protocol:runstate] has to be [enum@Runstate.IDLE]; it becomes [enum@Runstate.CONNECTING] at once, and
- * [enum@Runstate.RUNNING] before @callback is called. A failed attempt passes through
- * [enum@Runstate.DISCONNECTING] back to [enum@Runstate.IDLE] before @callback is called, and the object can connect again.
+ * [enum@Runstate.RUNNING] before @callback is called. A failed attempt passes through [enum@Runstate.DISCONNECTING]
+ * back to [enum@Runstate.IDLE] before @callback is called, and the object can connect again.
  *
  * The attempt, from the call to the end of [vfunc@Protocol.establish_session], has to succeed within
  * [property@Protocol:connect-timeout]. A UNIX socket whose backlog is full is tried again until then.
  *
- * The thread-default [struct@GLib.MainContext] of the caller becomes the owner of the session: all virtual functions and
- * signals run in it. To be called from the thread that runs it.
+ * The thread-default [struct@GLib.MainContext] of the caller becomes the owner's context: all virtual functions and
+ * signals of the session run in it. To be called from the thread that runs it.
  *
  * Since: 1.0
  */
@@ -434,8 +441,8 @@ aqmp_protocol_connect_async (AqmpProtocol        *self,
  *
  * Tells how [method@Protocol.connect_async] went.
  *
- * An error keeps the domain and code of what caused it, such as %G_IO_ERROR, %G_RESOLVER_ERROR or %AQMP_ERROR; its message
- * says first whether the connection or the session could not be established. %G_IO_ERROR_TIMED_OUT means that
+ * An error keeps the domain and code of what caused it, such as %G_IO_ERROR, %G_RESOLVER_ERROR or %AQMP_ERROR; its
+ * message says first whether the connection or the session could not be established. %G_IO_ERROR_TIMED_OUT means that
  * [property@Protocol:connect-timeout] has passed, [error@Error.STATE] that the object was not idle, and
  * [error@Error.INTERRUPTED] that it was disconnected meanwhile.
  *
@@ -481,9 +488,10 @@ open_stream (AqmpAttempt *attempt,
  *
  * Establishes a session on a stream that is connected already.
  *
- * Any [class@Gio.IOStream] will do: one end of a socket pair, the standard streams of a subprocess, a channel of another
- * protocol. It belongs to the session from now on, which closes it when it ends; nobody else may read, write or close
- * it. A stream whose two sides can be polled costs the least; one that cannot is served by its asynchronous functions.
+ * Any [class@Gio.IOStream] will do: one end of a socket pair, the standard streams of a subprocess, a channel of
+ * another protocol. It belongs to the session from now on, which closes it when it ends; nobody else may read, write
+ * or close it. A stream whose two sides can be polled costs the least; one that cannot is served by its asynchronous
+ * functions.
  *
  * In all else it is like [method@Protocol.connect_async].
  *

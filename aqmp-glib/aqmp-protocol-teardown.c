@@ -27,6 +27,21 @@ clear_source (GSource **source)
     }
 }
 
+static GError *
+copy_error (const GError *error)
+{
+  return error != NULL ? g_error_copy (error) : NULL;
+}
+
+static void
+forget_cause (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  g_clear_error (&priv->cause);
+  g_clear_error (&priv->result);
+}
+
 static void
 return_all (AqmpWaiters  *waiters,
             const GError *error)
@@ -54,6 +69,7 @@ leave_session (AqmpProtocol   *self,
   calls = priv->hooks->steal_calls (self);
   aqmp_protocol_unlock (self);
 
+  g_queue_clear_full (&priv->handshake_inbox, (GDestroyNotify) g_bytes_unref);
   priv->started = FALSE;
   priv->flushing = FALSE;
   priv->over = TRUE;
@@ -76,10 +92,11 @@ close_transport (AqmpTransport *transport)
    the first is called. */
 void
 aqmp_protocol_tear_down (AqmpProtocol *self,
-                         const GError *cause)
+                         const GError *cause,
+                         const GError *result)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  g_autoptr (GError) own_cause = cause != NULL ? g_error_copy (cause) : NULL;
+  g_autoptr (GError) own_cause = copy_error (cause);
   g_autoptr (GError) interrupted = interrupted_by (cause);
   AqmpTransport *transport = NULL;
   gboolean had_session;
@@ -88,8 +105,9 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
   gpointer calls;
 
   calls = leave_session (self, AQMP_RUNSTATE_DISCONNECTING, &transport);
-  g_clear_error (&priv->cause);
-  priv->cause = cause != NULL ? g_error_copy (cause) : NULL;
+  forget_cause (self);
+  priv->cause = copy_error (cause);
+  priv->result = copy_error (result);
   readers = aqmp_waiters_steal (&priv->readers);
   flushers = aqmp_waiters_steal (&priv->flushers);
 
@@ -106,20 +124,20 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
   priv->hooks->fail_calls (self, calls, own_cause);
 }
 
-void
-aqmp_protocol_become_idle (AqmpProtocol *self,
-                           const GError *error)
+/* DISCONNECTING → IDLE, once the session was torn down. */
+static void
+become_idle (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   GQueue disconnecters = aqmp_waiters_steal (&priv->disconnecters);
-  g_autoptr (GError) own_error = error != NULL ? g_error_copy (error) : NULL;
+  g_autoptr (GError) result = g_steal_pointer (&priv->result);
 
   clear_source (&priv->finish_source);
-  g_clear_error (&priv->cause);
+  forget_cause (self);
   priv->over = FALSE;
   aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_IDLE);
   aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_IDLE);
-  aqmp_waiters_return (&disconnecters, own_error);
+  aqmp_waiters_return (&disconnecters, result);
 }
 
 void
@@ -130,10 +148,10 @@ aqmp_protocol_end (AqmpProtocol *self,
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   guint64 serial = priv->session_serial;
 
-  aqmp_protocol_tear_down (self, cause);
+  aqmp_protocol_tear_down (self, cause, result);
   /* Unless a handler let the loop run, and that has finished it. */
   if (priv->over && priv->session_serial == serial)
-    aqmp_protocol_become_idle (self, result);
+    become_idle (self);
 }
 
 /* The last reference has gone, or somebody ran dispose. The former can happen in any thread, so nobody's code may run. */
@@ -151,7 +169,7 @@ aqmp_protocol_dispose_session (AqmpProtocol *self)
   close_transport (transport);
   priv->over = FALSE;
   g_clear_object (&priv->stream);
-  g_clear_error (&priv->cause);
+  forget_cause (self);
   clear_source (&priv->finish_source);
 
   if (attempt != NULL)
@@ -187,7 +205,7 @@ aqmp_protocol_fail_session (AqmpProtocol *self,
   else if (priv->flushing)
     fail_while_flushing (self, error);
   else if (priv->runstate == AQMP_RUNSTATE_RUNNING)
-    aqmp_protocol_tear_down (self, error);
+    aqmp_protocol_tear_down (self, error, error);
 }
 
 typedef struct
@@ -222,8 +240,8 @@ fail_now (gpointer user_data)
  *
  * Ends the session, or the attempt to establish one, with an error.
  *
- * A running session becomes [enum@Runstate.DISCONNECTING] and stays so until [method@Protocol.disconnect_async] is called, which
- * reports @error. If nothing is going on, or something has failed before, nothing happens.
+ * A running session becomes [enum@Runstate.DISCONNECTING] and stays so until [method@Protocol.disconnect_async] is
+ * called, which reports @error. If nothing is going on, or something has failed before, nothing happens.
  *
  * May be called from any thread; takes effect in the owner's context, at once if called there.
  *
@@ -255,11 +273,7 @@ finish_disconnect (gpointer user_data)
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
   if (priv->over)
-    {
-      g_autoptr (GError) cause = g_steal_pointer (&priv->cause);
-
-      aqmp_protocol_become_idle (self, cause);
-    }
+    become_idle (self);
   else
     aqmp_protocol_end (self, NULL, NULL);
 
@@ -319,13 +333,14 @@ begin_flush (AqmpProtocol *self)
   priv->flushing = TRUE;
 
   if (priv->flush_timeout == 0)
+    schedule_finish (self);
+  else
     {
-      schedule_finish (self);
-      return;
+      start_flush_timeout (self);
+      aqmp_transport_request_drained (priv->transport);
     }
 
-  start_flush_timeout (self);
-  aqmp_transport_request_drained (priv->transport);
+  aqmp_protocol_wake_state_waiters (self);
 }
 
 static void
@@ -355,8 +370,9 @@ begin_disconnect (gpointer user_data)
       begin_flush (self);
       break;
     case AQMP_RUNSTATE_IDLE:
-      aqmp_protocol_tear_down (self, NULL);
+      /* In this order: a handler that runs the loop may be in the next session when the teardown returns. */
       schedule_finish (self);
+      aqmp_protocol_tear_down (self, NULL, NULL);
       break;
     case AQMP_RUNSTATE_DISCONNECTING:
     default:
@@ -368,18 +384,6 @@ begin_disconnect (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* Without a session yet there is no owner: then it is the caller. */
-static void
-ensure_owner (AqmpProtocol *self)
-{
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-
-  aqmp_protocol_lock (self);
-  if (priv->context == NULL)
-    priv->context = g_main_context_ref_thread_default ();
-  aqmp_protocol_unlock (self);
-}
-
 /**
  * aqmp_protocol_disconnect_async:
  * @self: a protocol
@@ -389,16 +393,17 @@ ensure_owner (AqmpProtocol *self)
  *
  * Ends the session, and makes the object ready for the next one.
  *
- * A session that runs first writes what is queued, reading and routing messages meanwhile, for at most
- * [property@Protocol:flush-timeout]; then it closes the stream. What is still waiting for an answer then fails with
- * [error@Error.INTERRUPTED]. A session that has failed is done with. An attempt to connect is given up. When nothing is going on, it
- * succeeds. In each case [property@Protocol:runstate] becomes [enum@Runstate.DISCONNECTING] and then [enum@Runstate.IDLE].
+ * A session that runs first writes what is queued, still handling what arrives, for at most
+ * [property@Protocol:flush-timeout]; then it closes the stream. What still waits for an answer then fails with
+ * [error@Error.INTERRUPTED], and so does an attempt to connect. If the session has failed before, its cause is
+ * reported now. If nothing is going on, that is no error. In each case [property@Protocol:runstate] becomes
+ * [enum@Runstate.DISCONNECTING], unless it is already, and then [enum@Runstate.IDLE].
  *
  * A peer need not have handled what was written to it: QEMU drops a command whose connection is closed before its turn
  * comes. To be sure of a command, such as `quit`, wait for its reply before disconnecting.
  *
- * May be called from any thread, and more than once: all calls get the same result. In another thread than the owner's it
- * takes effect once the owner's context runs.
+ * May be called from any thread, and more than once: all calls get the same result. In another thread than the owner's
+ * it takes effect once the owner's context runs.
  *
  * Since: 1.0
  */
@@ -418,7 +423,6 @@ aqmp_protocol_disconnect_async (AqmpProtocol        *self,
   g_task_set_name (task, "[aqmp] disconnect");
   g_task_set_check_cancellable (task, FALSE);
 
-  ensure_owner (self);
   aqmp_protocol_invoke (self, begin_disconnect, g_object_ref (task), g_object_unref);
 }
 
@@ -430,8 +434,8 @@ aqmp_protocol_disconnect_async (AqmpProtocol        *self,
  *
  * Tells how [method@Protocol.disconnect_async] went. In any case the object is idle, unless this call was cancelled.
  *
- * If the session had failed before, this is where the first cause is reported. %G_IO_ERROR_TIMED_OUT means that the peer did
- * not take all that was queued within [property@Protocol:flush-timeout].
+ * If the session had failed before, this is where the first cause is reported. %G_IO_ERROR_TIMED_OUT means that the
+ * peer did not take all that was queued within [property@Protocol:flush-timeout].
  *
  * Returns: %TRUE if the session ended cleanly
  *

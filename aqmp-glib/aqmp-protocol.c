@@ -19,16 +19,16 @@
  *
  * A session of messages with a peer, over any stream.
  *
- * It connects, establishes a session, reads, writes, and takes care of everything that can go wrong on that way. What the
- * messages mean is left to subclasses, such as [class@Client].
+ * It connects, establishes a session, reads, writes, and takes care of everything that can go wrong on that way. What
+ * the messages mean is left to subclasses, such as [class@Client].
  *
  * ## States
  *
  * [property@Protocol:runstate] goes from [enum@Runstate.IDLE] through [enum@Runstate.CONNECTING] to
- * [enum@Runstate.RUNNING], and through [enum@Runstate.DISCONNECTING] back to [enum@Runstate.IDLE]. A running session that
- * fails stays [enum@Runstate.DISCONNECTING] until [method@Protocol.disconnect_async] is called;
- * [method@Protocol.get_error] tells the cause before that. The same object can be used for any number of sessions, one after
- * the other.
+ * [enum@Runstate.RUNNING], and through [enum@Runstate.DISCONNECTING] back to [enum@Runstate.IDLE]. A running session
+ * that fails stays [enum@Runstate.DISCONNECTING] until [method@Protocol.disconnect_async] is called;
+ * [method@Protocol.get_error] tells the cause before that. The same object can be used for any number of sessions, one
+ * after the other.
  *
  * ## Subclasses
  *
@@ -37,18 +37,19 @@
  * [vfunc@Protocol.establish_session]. A message is a line, unless a subclass in C provides the `frame` slot of
  * the class structure.
  *
- * `frame` is given what has arrived and not been consumed. It returns how many bytes the first whole message takes up, and stores
- * how many of those, from the start, are the message itself (or [const@PROTOCOL_NO_MESSAGE] if they are none). It
- * returns 0 if it needs more, and -1 with an error to fail the session. It is given the number of bytes that it was shown
- * before in vain, 0 meaning that a new message begins, so that it need not look at them again; and whether nothing
- * more can come.
+ * `frame` is given what has arrived and not been consumed. It returns how many bytes the first whole message takes up,
+ * and stores how many of those, from the start, are the message itself (or %AQMP_PROTOCOL_NO_MESSAGE if they are no
+ * message). It returns 0 if it needs more, and -1 with an error to fail the session. It is told how many of the bytes
+ * it was shown the last time, when it needed more, so that it need not look at them again (0 means that a new message
+ * begins), and whether nothing more can come.
  *
  * ## Threads
  *
- * A session belongs to the [struct@GLib.MainContext] that was the thread-default one when it was connected or opened: all
- * virtual functions and signals run there. [method@Protocol.send_message], [method@Protocol.disconnect_async],
- * [method@Protocol.fail] and [method@Protocol.get_runstate] may be called from any thread, and the last reference may be
- * dropped in any thread. Everything else is for the thread that runs that context.
+ * A session belongs to the [struct@GLib.MainContext] that was the thread-default one when it was connected or opened.
+ * This is the owner's context: all virtual functions and signals run there. [method@Protocol.send_message],
+ * [method@Protocol.disconnect_async], [method@Protocol.fail] and [method@Protocol.get_runstate] may be called from any
+ * thread, and the last reference may be dropped in any thread. Everything else is for the thread that runs that
+ * context.
  *
  * Since: 1.0
  */
@@ -119,9 +120,9 @@ event_default (AqmpProtocol *self,
  *
  * It may return @task before it returns itself, or keep a reference and return it later with
  * [method@Gio.Task.return_boolean]. Meanwhile [method@Protocol.read_message_async] and
- * [method@Protocol.write_message_async] are possible. The cancellable of @task is cancelled when the attempt is given up;
- * what is returned after that is ignored, and so is a second return. A task that is dropped without being returned fails
- * the attempt.
+ * [method@Protocol.write_message_async] are possible. The cancellable of @task is cancelled when the attempt is given
+ * up; what is returned after that is ignored, and so is a second return. A task that is dropped without being returned
+ * fails the attempt.
  *
  * The default returns @task at once. Called in the owner's context.
  *
@@ -182,13 +183,14 @@ message_received_default (AqmpProtocol  *self,
  * @message: what will be sent
  * @error: return location for an error
  *
- * Looks at each message before it is written, also while the session is being established, and may put another in its place.
+ * Looks at each message before it is written, also while the session is being established, and may put another in its
+ * place.
  *
- * The `id` of a QMP command has to stay. The default returns @message, and costs nothing. Called in the owner's context,
- * for messages that were queued in other threads too.
+ * The `id` of a QMP command has to stay. The default returns @message, and costs nothing. Called in the owner's
+ * context, for messages that were queued in other threads too.
  *
- * Returns: (transfer full) (nullable): the message to write, or %NULL to fail the session. %NULL without an error stands
- *   for [error@Error.FAILED].
+ * Returns: (transfer full) (nullable): the message to write, or %NULL to fail the session. %NULL without an error
+ *   stands for [error@Error.FAILED].
  *
  * Since: 1.0
  */
@@ -284,7 +286,8 @@ session_started_default (AqmpProtocol *self)
 }
 
 static gboolean
-is_expected_end_default (AqmpProtocol *self)
+is_expected_end_default (AqmpProtocol *self,
+                         const GError *error)
 {
   return FALSE;
 }
@@ -433,11 +436,12 @@ aqmp_protocol_set_runstate (AqmpProtocol *self,
   aqmp_protocol_unlock (self);
 }
 
-static void
-wake_state_waiters (AqmpProtocol *self,
-                    AqmpRunstate  runstate)
+/* The present state counts, not a transition that others may have overtaken. */
+void
+aqmp_protocol_wake_state_waiters (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  AqmpRunstate runstate = priv->runstate;
   AqmpRunstate known;
 
   for (known = AQMP_RUNSTATE_IDLE; known <= AQMP_RUNSTATE_DISCONNECTING; known++)
@@ -463,7 +467,7 @@ aqmp_protocol_announce_runstate (AqmpProtocol *self,
   aqmp_protocol_log (self, G_LOG_LEVEL_DEBUG, "%s", runstate_nick (runstate));
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNSTATE]);
   g_signal_emit (self, signals[SIGNAL_RUNSTATE_CHANGED], 0, runstate);
-  wake_state_waiters (self, runstate);
+  aqmp_protocol_wake_state_waiters (self);
 }
 
 /**
@@ -541,6 +545,25 @@ aqmp_protocol_wait_runstate_finish (AqmpProtocol  *self,
   return TRUE;
 }
 
+/* A context that nobody runs at the moment can be acquired by anybody; it still belongs to the thread that began the
+   session. */
+static gboolean
+is_owner (GMainContext *context,
+          GThread      *owner_thread)
+{
+  gboolean acquired;
+
+  if (g_main_context_is_owner (context))
+    return TRUE;
+  if (g_thread_self () != owner_thread)
+    return FALSE;
+
+  acquired = g_main_context_acquire (context);
+  if (acquired)
+    g_main_context_release (context);
+  return acquired;
+}
+
 void
 aqmp_protocol_invoke (AqmpProtocol   *self,
                       GSourceFunc     func,
@@ -549,12 +572,40 @@ aqmp_protocol_invoke (AqmpProtocol   *self,
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GMainContext) context = NULL;
+  g_autoptr (GSource) source = NULL;
+  GThread *owner_thread;
 
   aqmp_protocol_lock (self);
-  context = priv->context != NULL ? g_main_context_ref (priv->context) : g_main_context_ref_thread_default ();
+  if (priv->context == NULL)
+    aqmp_protocol_set_owner_locked (self, g_main_context_get_thread_default ());
+  context = g_main_context_ref (priv->context);
+  owner_thread = priv->owner_thread;
   aqmp_protocol_unlock (self);
 
-  g_main_context_invoke_full (context, G_PRIORITY_DEFAULT, func, data, destroy);
+  if (is_owner (context, owner_thread))
+    {
+      func (data);
+      destroy (data);
+      return;
+    }
+
+  source = g_idle_source_new ();
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_name (source, "[aqmp] called from another thread");
+  g_source_set_callback (source, func, data, destroy);
+  g_source_attach (source, context);
+}
+
+/* @context: (nullable): the default one */
+void
+aqmp_protocol_set_owner_locked (AqmpProtocol *self,
+                                GMainContext *context)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  g_clear_pointer (&priv->context, g_main_context_unref);
+  priv->context = g_main_context_ref (context != NULL ? context : g_main_context_default ());
+  priv->owner_thread = g_thread_self ();
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------- */
@@ -704,8 +755,8 @@ aqmp_protocol_get_runstate (AqmpProtocol *self)
  * aqmp_protocol_get_stream: (get-property stream)
  * @self: a protocol
  *
- * Gets the stream of the session, for example to ask for the peer's credentials. It must not be read, written or closed. To be
- * called in the owner's context.
+ * Gets the stream of the session, for example to ask for the peer's credentials. It must not be read, written or
+ * closed. To be called in the owner's context.
  *
  * Returns: (nullable) (transfer none): the stream, or %NULL without a session
  *
@@ -742,8 +793,8 @@ aqmp_protocol_get_max_message_size (AqmpProtocol *self)
  * @self: a protocol
  * @max_message_size: the limit in bytes, at least 1
  *
- * Sets how many bytes a message from the peer may have; one that has more fails the session. Holds from the next message
- * on. To be called in the owner's context.
+ * Sets how many bytes a message from the peer may have; one that has more fails the session. Holds from the next
+ * message on. To be called in the owner's context.
  *
  * Since: 1.0
  */
@@ -769,8 +820,8 @@ aqmp_protocol_set_max_message_size (AqmpProtocol *self,
  * aqmp_protocol_get_queued_bytes: (get-property queued-bytes)
  * @self: a protocol
  *
- * Gets how many bytes are waiting to be written to the peer. A peer that does not read makes it grow. To be called in the
- * owner's context.
+ * Gets how many bytes are waiting to be written to the peer. A peer that does not read makes it grow. To be called in
+ * the owner's context.
  *
  * Returns: a number of bytes
  *
@@ -816,8 +867,8 @@ aqmp_protocol_get_connect_timeout (AqmpProtocol *self)
  * @self: a protocol
  * @connect_timeout: a number of milliseconds, 0 for no limit
  *
- * Sets how long connecting may take, from the call until the session is established. Holds from the next attempt on. To be
- * called in the owner's context.
+ * Sets how long connecting may take, from the call until the session is established. Holds from the next attempt on.
+ * To be called in the owner's context.
  *
  * Since: 1.0
  */
@@ -999,8 +1050,8 @@ install_properties (GObjectClass *object_class)
   /**
    * AqmpProtocol:name: (getter get_name) (setter set_name)
    *
-   * A name for the log: the field `AQMP_NAME` of structured messages, and part of their text. %NULL is logged as the name of
-   * the class.
+   * A name for the log: the field `AQMP_NAME` of structured messages, and part of their text. %NULL is logged as the
+   * name of the class.
    *
    * Since: 1.0
    */
@@ -1080,7 +1131,8 @@ install_signals (AqmpProtocolClass *klass)
    * Emitted on each change of [property@Protocol:runstate], in the owner's context.
    *
    * Handlers may do anything, also cause the next change. So by the time a handler is called, the property can tell a
-   * later state than @runstate.
+   * later state than @runstate. It can also be ahead of the signal: while a disconnect still writes what is queued, the
+   * property is [enum@Runstate.DISCONNECTING] already, and the signal comes when the stream was closed.
    *
    * Since: 1.0
    */

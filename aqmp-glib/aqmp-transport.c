@@ -11,6 +11,8 @@
 #include "aqmp-write-queue-private.h"
 
 #define MAX_PIECES 16
+/* How often word of the drain is put off because something was read: more than what a socket can hold. */
+#define MOST_PUT_OFF 1024
 
 struct _AqmpTransport
 {
@@ -34,6 +36,7 @@ struct _AqmpTransport
   GError        *write_error;    /* (owned) (nullable): reported when all that had arrived is delivered */
   gboolean       work_requested;
   gboolean       drained_requested;
+  guint          n_put_off;      /* rounds that put off telling so, because they had something to deliver */
   gboolean       polling;        /* the context may be waiting: only then does news need a wake-up */
 };
 
@@ -151,8 +154,14 @@ deliver (AqmpTransport *self,
       g_autoptr (GBytes) message = NULL;
       g_autoptr (GError) error = NULL;
 
-      switch (aqmp_framing_next (&self->framing, self->max_message_size, self->at_eof, self->callbacks->frame, owner,
-                                 &message, &error))
+      AqmpFramingResult result;
+
+      result = aqmp_framing_next (&self->framing, self->max_message_size, self->at_eof, self->callbacks->frame, owner,
+                                  &message, &error);
+      if (is_closed (self))
+        return;
+
+      switch (result)
         {
         case AQMP_FRAMING_MESSAGE:
           self->callbacks->message (owner, message);
@@ -170,8 +179,8 @@ deliver (AqmpTransport *self,
 }
 
 /* Reads once. Reading on until the stream has no more would cost a system call each time only to learn that, and let a
-   fast peer keep the loop. */
-static void
+   fast peer keep the loop. Returns whether anything came. */
+static gboolean
 read_once (AqmpTransport *self,
            gpointer       owner)
 {
@@ -190,15 +199,16 @@ read_once (AqmpTransport *self,
   else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
     {
       report_failure (self, owner, error);
-      return;
+      return FALSE;
     }
   else if (self->write_error != NULL)
     {
       report_failure (self, owner, self->write_error);
-      return;
+      return FALSE;
     }
 
   deliver (self, owner);
+  return n_read > 0;
 }
 
 /* With nobody reading there is nothing that could come before it. */
@@ -231,27 +241,39 @@ take_work_request (AqmpTransport *self)
   return requested;
 }
 
+/* Who waits for the queue to drain may want to close then, so all that has arrived comes before that: a round that had
+   something to deliver (@had_news) is not the one. But a peer that never stops sending does not put it off for ever. */
 static gboolean
-take_drained_request (AqmpTransport *self)
+take_drained_request (AqmpTransport *self,
+                      gboolean       had_news)
 {
   gboolean due;
 
   lock (self);
   due = self->channel != NULL && self->drained_requested && get_unwritten (self) == 0;
-  if (due)
-    self->drained_requested = FALSE;
+  if (due && had_news && self->n_put_off < MOST_PUT_OFF)
+    {
+      self->n_put_off++;
+      due = FALSE;
+    }
+  else
+    {
+      self->n_put_off = 0;
+      self->drained_requested = self->drained_requested && !due;
+    }
   unlock (self);
 
   return due;
 }
 
-/* What there is to do once something happened; @readable: reading may yield something. Who waits for the queue to drain
-   may want to close then, so what has arrived comes before that. */
+/* What there is to do once something happened; @readable: reading may yield something. */
 static void
 do_round (AqmpTransport *self,
           gpointer       owner,
           gboolean       readable)
 {
+  gboolean had_news = FALSE;
+
   if (take_work_request (self))
     self->callbacks->work (owner);
 
@@ -261,11 +283,14 @@ do_round (AqmpTransport *self,
   if (!self->reading)
     report_write_error (self, owner);
   else if (has_news (self))
-    deliver (self, owner);
+    {
+      deliver (self, owner);
+      had_news = TRUE;
+    }
   else if (readable || self->write_error != NULL)
-    read_once (self, owner);
+    had_news = read_once (self, owner);
 
-  if (take_drained_request (self))
+  if (take_drained_request (self, had_news))
     self->callbacks->drained (owner);
 }
 
@@ -524,12 +549,14 @@ end_wait_cancelled (GCancellable *cancellable,
   return end_wait (user_data);
 }
 
+/* What the channel waits for goes before the end of the wait. */
 static void
 attach_end (GSource      *source,
             GSourceFunc   callback,
             gboolean     *ended,
             GMainContext *context)
 {
+  g_source_set_priority (source, G_PRIORITY_LOW);
   g_source_set_callback (source, callback, ended, NULL);
   g_source_attach (source, context);
 }
@@ -557,7 +584,9 @@ wait_for_other (AqmpTransport *self,
     attach_end (cancelled, G_SOURCE_FUNC (end_wait_cancelled), &ended, context);
 
   watch_channel (self);
-  g_main_context_iteration (context, TRUE);
+  /* A context that others may poll is woken up by each source that is attached; that is nothing to return for. */
+  while (!g_main_context_iteration (context, TRUE))
+    ;
 
   g_clear_pointer (&timeout, detach_end);
   g_clear_pointer (&cancelled, detach_end);
@@ -576,16 +605,23 @@ aqmp_transport_iterate (AqmpTransport *self,
   if (owner == NULL || is_closed (self))
     return FALSE;
 
+  /* The owner may drop it while it is being called. */
+  aqmp_transport_ref (self);
+
   lock (self);
   write_queue (self);
   happened = is_ready (self);
   unlock (self);
 
-  if (!happened)
-    happened = self->channel->context == NULL ? wait_for_socket (self, timeout_ms, cancellable, &readable)
-                                              : wait_for_other (self, timeout_ms, cancellable);
+  /* With something to do, whether there is something to read too still matters: it comes before word of the drain. */
+  if (self->channel->context == NULL)
+    happened = wait_for_socket (self, happened ? 0 : timeout_ms, cancellable, &readable) || happened;
+  else if (!happened)
+    happened = wait_for_other (self, timeout_ms, cancellable);
   if (happened)
     do_whole_round (self, owner, readable);
+
+  aqmp_transport_unref (self);
   return happened;
 }
 

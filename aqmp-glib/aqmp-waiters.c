@@ -29,13 +29,18 @@ waiter_unref (gpointer data)
   g_atomic_rc_box_release_full (data, waiter_clear);
 }
 
-static void
+static gboolean
 leave (gpointer      operation,
-       const GError *error)
+       const GError *error,
+       gboolean      urgently)
 {
   Waiter *waiter = operation;
   AqmpWaiters *self = waiter->waiters;
   g_autoptr (GTask) task = NULL;
+
+  /* What it waits for may have happened in this turn. */
+  if (urgently)
+    return FALSE;
 
   g_mutex_lock (&self->lock);
   task = g_steal_pointer (&waiter->task);
@@ -43,12 +48,14 @@ leave (gpointer      operation,
     g_queue_remove (&self->waiting, waiter);
   g_mutex_unlock (&self->lock);
 
-  if (task == NULL)
-    return;
+  if (task != NULL)
+    {
+      aqmp_watch_stop (&waiter->watch);
+      waiter_unref (waiter);
+      g_task_return_error (task, g_error_copy (error));
+    }
 
-  aqmp_watch_stop (&waiter->watch);
-  waiter_unref (waiter);
-  g_task_return_error (task, g_error_copy (error));
+  return TRUE;
 }
 
 void
@@ -74,9 +81,10 @@ aqmp_waiters_add (AqmpWaiters *self,
   waiter->waiters = self;
   waiter->owner = g_object_ref (g_task_get_source_object (task));
   waiter->task = task;
-  aqmp_watch_start (&waiter->watch, task, 0, leave, waiter, waiter_unref);
 
+  /* The task's context may be another thread's, where it would leave, if it is cancelled already, before it is here. */
   g_mutex_lock (&self->lock);
+  aqmp_watch_start (&waiter->watch, task, 0, leave, waiter, waiter_unref);
   g_queue_push_tail (&self->waiting, waiter);
   g_mutex_unlock (&self->lock);
 }

@@ -17,9 +17,11 @@ typedef struct
   GSource *timed_out; /* (owned) (nullable) */
 } AqmpWatch;
 
-/* @error: G_IO_ERROR_CANCELLED or G_IO_ERROR_TIMED_OUT. */
-typedef void (*AqmpWatchFunc) (gpointer      operation,
-                               const GError *error);
+/* @error: G_IO_ERROR_CANCELLED or G_IO_ERROR_TIMED_OUT. Called @urgently first, before anything else happens in the context;
+   if it returns FALSE then, it is called again, after what else was ready. */
+typedef gboolean (*AqmpWatchFunc) (gpointer      operation,
+                                   const GError *error,
+                                   gboolean      urgently);
 
 /* @operation: an atomic GRcBox (g_atomic_rc_box_new()), kept by the watch. @release: of its last reference.
    @timeout_ms: 0 for none. */
