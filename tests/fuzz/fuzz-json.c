@@ -2,28 +2,13 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* Bytes from a hostile peer against all that looks at JSON text. With libFuzzer (scripts/fuzz), or, without clang, with
-   -DAQMP_FUZZ_STANDALONE over the files that are named, or standard input. */
+/* Bytes from a hostile peer against all that looks at JSON text. */
 
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "aqmp-glib/aqmp-error.h"
 #include "aqmp-glib/aqmp-json-private.h"
-
-int LLVMFuzzerTestOneInput (const uint8_t *data,
-                            size_t         size);
-
-/* Not g_assert(): the failure has to be seen whatever G_DISABLE_ASSERT says, and the fuzzer wants a trap. */
-#define CHECK(condition) \
-  G_STMT_START { \
-    if (!(condition)) \
-      { \
-        fprintf (stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-        __builtin_trap (); \
-      } \
-  } G_STMT_END
+#include "fuzz.h"
 
 static const char * const names[] = { "return", "error", "event", "id", "a", "\xc3\xa9", NULL };
 
@@ -161,37 +146,3 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
   check_redaction (data, size, aqmp_json_validate (&valid, NULL, data, size, NULL));
   return 0;
 }
-
-#ifdef AQMP_FUZZ_STANDALONE
-static gboolean
-run_file (const char *path)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree char *contents = NULL;
-  gsize length;
-
-  if (!g_file_get_contents (path, &contents, &length, &error))
-    {
-      fprintf (stderr, "%s\n", error->message);
-      return FALSE;
-    }
-  LLVMFuzzerTestOneInput ((const guint8 *) contents, length);
-  return TRUE;
-}
-
-int
-main (int   argc,
-      char *argv[])
-{
-  int i;
-
-  if (argc < 2)
-    return run_file ("/dev/stdin") ? 0 : 1;
-  for (i = 1; i < argc; i++)
-    {
-      if (!run_file (argv[i]))
-        return 1;
-    }
-  return 0;
-}
-#endif

@@ -23,6 +23,10 @@
 /* The number under which the program finds the descriptor that it is given. */
 #define CHILD_FD 10
 
+/* And where it finds the one that tells when it is ready. */
+#define READY_FD 11
+#define READY_CHARDEV "socket,id=ready,fd=" G_STRINGIFY (READY_FD)
+
 /* As QEMU's own: a third client is turned away with EAGAIN. */
 #define BACKLOG 1
 
@@ -165,6 +169,15 @@ get_chardev (Qemu *qemu)
     }
 }
 
+/* A server accepts connections in one thread while another still sets up the monitor: a client that comes between is greeted
+   twice, or loses its first command. It is rare, but not so rare that a test would never see it. Monitors are set up in
+   their order, so one more tells when the first is ready. It is connected from the beginning, and has no such problem. */
+static gboolean
+has_ready_monitor (Qemu *qemu)
+{
+  return qemu->kind != QEMU_GUEST_AGENT && qemu->connectable != NULL;
+}
+
 /* (transfer full) */
 static GPtrArray *
 build_argv (Qemu               *qemu,
@@ -190,11 +203,15 @@ build_argv (Qemu               *qemu,
         add_arguments (argv, "-M", "none", NULL);
       add_arguments (argv, "-accel", "tcg", "-display", "none", "-nodefaults", "-no-user-config",
                      "-chardev", chardev, "-mon", monitor, NULL);
+      if (has_ready_monitor (qemu))
+        add_arguments (argv, "-chardev", READY_CHARDEV, "-mon", "chardev=ready,mode=control", NULL);
       break;
 
     case QEMU_STORAGE_DAEMON:
       monitor = g_strconcat ("chardev=qmp", pretty, NULL);
       add_arguments (argv, "--chardev", chardev, "--monitor", monitor, NULL);
+      if (has_ready_monitor (qemu))
+        add_arguments (argv, "--chardev", READY_CHARDEV, "--monitor", "chardev=ready", NULL);
       break;
 
     case QEMU_GUEST_AGENT:
@@ -299,6 +316,18 @@ wait_until_listening (Qemu *qemu)
     }
 }
 
+/* Until there is a greeting, on a monitor that nobody uses. */
+static void
+wait_until_ready (Qemu              *qemu,
+                  GSocketConnection *monitor)
+{
+  struct pollfd poll_fd = { .events = POLLIN };
+
+  poll_fd.fd = g_socket_get_fd (g_socket_connection_get_socket (monitor));
+  if (poll (&poll_fd, 1, (int) (test_bound_us () / 1000)) != 1 || (poll_fd.revents & POLLHUP) != 0)
+    g_error ("%s does not begin to work", get_program (qemu->kind));
+}
+
 Qemu *
 qemu_new (QemuKind            kind,
           QemuTransport       transport,
@@ -309,8 +338,10 @@ qemu_new (QemuKind            kind,
   g_autoptr(GError) error = NULL;
   gboolean has_pipes = transport == QEMU_TRANSPORT_STDIO;
   GSpawnFlags spawn_flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES;
-  int child_fd = CHILD_FD;
-  int fd = -1;
+  g_autoptr(GSocketConnection) ready = NULL;
+  int child_fds[2];
+  int fds[2];
+  gsize n_fds = 0;
   int stdin_fd;
   int stdout_fd;
   Qemu *qemu;
@@ -329,7 +360,10 @@ qemu_new (QemuKind            kind,
       qemu->connectable = G_SOCKET_CONNECTABLE (g_unix_socket_address_new (qemu->path));
     }
   if (transport == QEMU_TRANSPORT_LISTENER)
-    fd = listen_on_path (qemu);
+    {
+      child_fds[n_fds] = CHILD_FD;
+      fds[n_fds++] = listen_on_path (qemu);
+    }
   if (transport == QEMU_TRANSPORT_SOCKETPAIR)
     {
       g_autoptr(GSocketConnection) theirs = NULL;
@@ -337,7 +371,16 @@ qemu_new (QemuKind            kind,
 
       test_socket_pair (&ours, &theirs);
       qemu->stream = G_IO_STREAM (ours);
-      fd = dup_fd (g_socket_connection_get_socket (theirs));
+      child_fds[n_fds] = CHILD_FD;
+      fds[n_fds++] = dup_fd (g_socket_connection_get_socket (theirs));
+    }
+  if (has_ready_monitor (qemu))
+    {
+      g_autoptr(GSocketConnection) theirs = NULL;
+
+      test_socket_pair (&ready, &theirs);
+      child_fds[n_fds] = READY_FD;
+      fds[n_fds++] = dup_fd (g_socket_connection_get_socket (theirs));
     }
 
   if (!has_pipes)
@@ -349,11 +392,11 @@ qemu_new (QemuKind            kind,
      want to count them. */
   argv = build_argv (qemu, flags, extra_args);
   g_spawn_async_with_pipes_and_fds (NULL, (const char * const *) argv->pdata, NULL, spawn_flags,
-                                    on_child_setup, NULL, -1, -1, -1, &fd, &child_fd, fd >= 0 ? 1 : 0, &qemu->pid,
+                                    on_child_setup, NULL, -1, -1, -1, fds, child_fds, n_fds, &qemu->pid,
                                     has_pipes ? &stdin_fd : NULL, has_pipes ? &stdout_fd : NULL, NULL, &error);
   g_assert_no_error (error);
-  if (fd >= 0)
-    close (fd);
+  for (gsize i = 0; i < n_fds; i++)
+    close (fds[i]);
 
   if (has_pipes)
     {
@@ -364,6 +407,8 @@ qemu_new (QemuKind            kind,
     }
   if (transport == QEMU_TRANSPORT_PATH)
     wait_until_listening (qemu);
+  if (ready != NULL)
+    wait_until_ready (qemu, ready);
 
   return qemu;
 }

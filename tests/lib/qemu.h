@@ -33,7 +33,8 @@ typedef enum
 
 typedef enum
 {
-  QEMU_TRANSPORT_LISTENER,      /* a UNIX socket on which the test already listens is passed on: no race, no waiting */
+  QEMU_TRANSPORT_LISTENER,      /* a UNIX socket on which the test already listens is passed on; qemu_new() waits until the
+                                   monitor is ready */
   QEMU_TRANSPORT_PATH,          /* the program makes the UNIX socket; qemu_new() waits until it listens */
   QEMU_TRANSPORT_SOCKETPAIR,    /* one end of a socket pair is passed on; the other is qemu_get_stream() */
   QEMU_TRANSPORT_STDIO,         /* a stream over the program's standard input and output: qemu_get_stream() */

@@ -8,23 +8,21 @@ Each fenced block marked c, python, js or vala is a whole program. It is run wit
 to print, in order, the lines of the block marked text in the same file. INTROSPECTION and VAPI are empty if not built.
 """
 
-import contextlib
 import importlib.util
 import os
 import pathlib
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'build'))
+import guest  # noqa: E402
 import tap  # noqa: E402
 
 build_root, cc, introspection, vapi, *files = sys.argv[1:]
 
-QEMU = 'qemu-system-x86_64'
 BLOCK = re.compile(r'^```(c|python|js|vala|text)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 library = os.path.join(build_root, 'aqmp-glib')
@@ -33,24 +31,6 @@ env = {**os.environ,
        'LD_LIBRARY_PATH': library,
        'GI_TYPELIB_PATH': library,
        'PYTHONUNBUFFERED': '1'}
-
-
-@contextlib.contextmanager
-def qemu(directory):
-    """A stopped guest. QEMU gets a socket that listens already, so nobody has to wait for it."""
-    path = os.path.join(directory, 'qmp.sock')
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen(1)
-        process = subprocess.Popen(
-            [QEMU, '-M', 'q35', '-accel', 'tcg', '-m', '64', '-S', '-nodefaults', '-display', 'none',
-             '-chardev', f'socket,id=qmp,server=on,wait=off,fd={listener.fileno()}', '-mon', 'chardev=qmp,mode=control'],
-            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()])
-    try:
-        yield path
-    finally:
-        process.kill()
-        process.wait()
 
 
 def command_for(language, directory, text, name):
@@ -83,7 +63,7 @@ def run(language, text, expected, name):
         command = command_for(language, directory, text, name)
         if not command:
             return
-        with qemu(directory) as path:
+        with guest.stopped(directory) as path:
             try:
                 process = subprocess.run([*command, path], env=env, timeout=20, text=True, stdin=subprocess.DEVNULL,
                                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -94,7 +74,7 @@ def run(language, text, expected, name):
                f'expected: {expected}\nexit status: {process.returncode}\nprinted: {process.stdout}\nerrors: {process.stderr}')
 
 
-if tap.have(QEMU, 'QEMU'):
+if tap.have(guest.QEMU, 'QEMU'):
     for file in map(pathlib.Path, files):
         blocks = BLOCK.findall(file.read_text(encoding='utf-8'))
         expected = ''.join(text for language, text in blocks if language == 'text').splitlines()

@@ -1,0 +1,34 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Runs test-client.js with a QEMU of its own; its output is the output of this.
+
+gjs logs exceptions that it cannot pass on as criticals of its own. Those of others end the test.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(here, '..', 'qemu'))
+import guest  # noqa: E402
+
+missing = [program for program in ('gjs', guest.QEMU) if not shutil.which(program)]
+if missing:
+    if os.environ.get('AQMP_TEST_REQUIRE_ALL'):
+        sys.exit(f'{", ".join(missing)} is missing and AQMP_TEST_REQUIRE_ALL is set')
+    print(f'1..0 # SKIP no {", ".join(missing)}')
+    sys.exit()
+
+env = {name: value for name, value in os.environ.items() if name != 'G_DEBUG'}
+with tempfile.TemporaryDirectory() as directory, guest.stopped(directory) as path:
+    process = subprocess.run(['gjs', '-m', os.path.join(here, 'test-client.js'), path], env=env, stderr=subprocess.PIPE,
+                             text=True)
+sys.stderr.write(process.stderr)
+others = [line for line in process.stderr.splitlines() if re.search(r'-(CRITICAL|WARNING)\b', line) and 'Gjs-' not in line]
+sys.exit(process.returncode or ('criticals of others than gjs' if others else 0))
