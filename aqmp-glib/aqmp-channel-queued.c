@@ -22,8 +22,9 @@ typedef struct
   gboolean      reading;
 
   GByteArray   *out;           /* (owned): what was taken and is not written */
+  gssize        n_written;     /* by the last write: bytes at the start of @out */
   GError       *out_error;     /* (owned) (nullable) */
-  gboolean      writing;
+  gboolean      writing;       /* or flushing */
 
   gboolean      closed;
 } QueuedChannel;
@@ -110,20 +111,52 @@ queued_read (AqmpChannel  *channel,
 static void start_writing (QueuedChannel *self);
 
 static void
+take_off_written (QueuedChannel *self)
+{
+  g_byte_array_remove_range (self->out, 0, self->n_written);
+  if (!self->closed)
+    start_writing (self);
+}
+
+static void
+flush_done (GObject      *stream,
+            GAsyncResult *result,
+            gpointer      user_data)
+{
+  QueuedChannel *self = user_data;
+
+  self->writing = FALSE;
+  if (g_output_stream_flush_finish (G_OUTPUT_STREAM (stream), result, &self->out_error))
+    take_off_written (self);
+}
+
+/* A stream with a buffer of its own would keep the end of a message to itself. */
+static gboolean
+needs_flush (GOutputStream *stream)
+{
+  return G_OUTPUT_STREAM_GET_CLASS (stream)->flush != NULL;
+}
+
+static void
 write_done (GObject      *stream,
             GAsyncResult *result,
             gpointer      user_data)
 {
   QueuedChannel *self = user_data;
-  gssize n_written = g_output_stream_write_finish (G_OUTPUT_STREAM (stream), result, &self->out_error);
+
+  self->n_written = g_output_stream_write_finish (G_OUTPUT_STREAM (stream), result, &self->out_error);
+
+  if (self->n_written == self->out->len && !self->closed && needs_flush (G_OUTPUT_STREAM (stream)))
+    {
+      g_main_context_push_thread_default (self->base.context);
+      g_output_stream_flush_async (G_OUTPUT_STREAM (stream), G_PRIORITY_DEFAULT, self->cancellable, flush_done, self);
+      g_main_context_pop_thread_default (self->base.context);
+      return;
+    }
 
   self->writing = FALSE;
-  if (n_written < 0)
-    return;
-
-  g_byte_array_remove_range (self->out, 0, n_written);
-  if (!self->closed)
-    start_writing (self);
+  if (self->n_written >= 0)
+    take_off_written (self);
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "aqmp-connector-private.h"
 #include "aqmp-error.h"
+#include "aqmp-watch-private.h"
 
 /* One connect or open, until its session runs or it has failed. Callbacks hold it by reference; once it is given up, its
    task is gone, and they find nothing to do. */
@@ -17,8 +18,7 @@ struct _AqmpAttempt
   GTask        *task;         /* (owned) (nullable): the caller's; NULL once the attempt is over */
   GMainContext *context;      /* (owned): the owner's */
   GCancellable *cancellable;  /* (owned): its own; the caller's is only watched */
-  GSource      *cancelled;    /* (owned) (nullable) */
-  GSource      *timed_out;    /* (owned) (nullable) */
+  AqmpWatch     watch;        /* of the caller's cancellable and the time */
   char         *address;      /* (owned) (nullable) */
   guint         timeout_ms;
   gboolean      establishing; /* there is a stream, and the session is being established on it */
@@ -53,16 +53,6 @@ attempt_is_over (AqmpAttempt *attempt)
   return attempt->task == NULL;
 }
 
-static void
-clear_source (GSource **source)
-{
-  if (*source != NULL)
-    {
-      g_source_destroy (*source);
-      g_clear_pointer (source, g_source_unref);
-    }
-}
-
 GTask *
 aqmp_protocol_abandon_attempt (AqmpProtocol *self)
 {
@@ -74,8 +64,7 @@ aqmp_protocol_abandon_attempt (AqmpProtocol *self)
     return NULL;
 
   task = g_steal_pointer (&attempt->task);
-  clear_source (&attempt->cancelled);
-  clear_source (&attempt->timed_out);
+  aqmp_watch_stop (&attempt->watch);
   g_cancellable_cancel (attempt->cancellable);
   attempt_unref (attempt);
 
@@ -115,32 +104,36 @@ aqmp_protocol_attempt_fail (AqmpProtocol *self,
   g_task_return_error (task, g_steal_pointer (&explained));
 }
 
-static gboolean
-attempt_cancelled (GCancellable *cancellable,
-                   gpointer      user_data)
+static GError *
+explain_timeout (AqmpAttempt *attempt)
 {
-  AqmpAttempt *attempt = user_data;
-  g_autoptr (GError) error = NULL;
-
-  g_cancellable_set_error_if_cancelled (cancellable, &error);
-  if (error != NULL && !attempt_is_over (attempt))
-    aqmp_protocol_attempt_fail (attempt->self, error);
-  return G_SOURCE_REMOVE;
+  return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                      attempt->establishing ? _("The peer did not answer within %u ms")
+                                            : _("There was no connection within %u ms"),
+                      attempt->timeout_ms);
 }
 
+/* Cancelled or timed out. */
 static gboolean
-attempt_timed_out (gpointer user_data)
+give_up (gpointer      operation,
+         const GError *error,
+         gboolean      urgently)
 {
-  AqmpAttempt *attempt = user_data;
-  g_autoptr (GError) error = NULL;
+  AqmpAttempt *attempt = operation;
+  g_autoptr (GError) cause = NULL;
 
-  error = g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
-                       attempt->establishing ? _("The peer did not answer within %u ms")
-                                             : _("There was no connection within %u ms"),
-                       attempt->timeout_ms);
+  /* What completes it may be here in this turn. */
+  if (urgently)
+    return FALSE;
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    cause = explain_timeout (attempt);
+  else
+    cause = g_error_copy (error);
+
   if (!attempt_is_over (attempt))
-    aqmp_protocol_attempt_fail (attempt->self, error);
-  return G_SOURCE_REMOVE;
+    aqmp_protocol_attempt_fail (attempt->self, cause);
+  return TRUE;
 }
 
 /* --- Establishing the session ------------------------------------------------------------------------------------- */
@@ -282,28 +275,6 @@ aqmp_protocol_is_establishing (AqmpProtocol *self)
 
 /* --- Beginning ---------------------------------------------------------------------------------------------------- */
 
-static void
-watch_attempt (AqmpAttempt *attempt)
-{
-  GCancellable *cancellable = g_task_get_cancellable (attempt->task);
-
-  if (cancellable != NULL)
-    {
-      attempt->cancelled = g_cancellable_source_new (cancellable);
-      g_source_set_name (attempt->cancelled, "[aqmp] attempt cancelled");
-      g_source_set_callback (attempt->cancelled, G_SOURCE_FUNC (attempt_cancelled), attempt_ref (attempt), attempt_unref);
-      g_source_attach (attempt->cancelled, attempt->context);
-    }
-
-  if (attempt->timeout_ms > 0)
-    {
-      attempt->timed_out = g_timeout_source_new (attempt->timeout_ms);
-      g_source_set_name (attempt->timed_out, "[aqmp] connect-timeout");
-      g_source_set_callback (attempt->timed_out, attempt_timed_out, attempt_ref (attempt), attempt_unref);
-      g_source_attach (attempt->timed_out, attempt->context);
-    }
-}
-
 /* Into CONNECTING. The attempt may be over when this returns: handlers can disconnect. */
 static AqmpAttempt *
 begin_attempt (AqmpProtocol *self,
@@ -320,7 +291,7 @@ begin_attempt (AqmpProtocol *self,
   attempt->cancellable = g_cancellable_new ();
   attempt->address = address;
   attempt->timeout_ms = priv->connect_timeout;
-  watch_attempt (attempt);
+  aqmp_watch_start (&attempt->watch, task, attempt->timeout_ms, give_up, attempt, attempt_unref);
   priv->attempt = attempt_ref (attempt);
   priv->session_serial++;
 

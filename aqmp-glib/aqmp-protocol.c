@@ -230,7 +230,8 @@ session_ended_default (AqmpProtocol *self,
  * @payload_length: (out): how many of the bytes consumed, from the first, are the message itself
  * @error: return location for an error
  *
- * Finds the first whole message in what has arrived; see the description of the class.
+ * Finds the first whole message in what has arrived; see the description of the class. It must not run the main loop:
+ * what is at @data could move.
  *
  * Returns: how many bytes it takes up, 0 if it needs more, -1 to fail the session
  *
@@ -441,11 +442,12 @@ void
 aqmp_protocol_wake_state_waiters (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  AqmpRunstate runstate = priv->runstate;
   AqmpRunstate known;
 
   for (known = AQMP_RUNSTATE_IDLE; known <= AQMP_RUNSTATE_DISCONNECTING; known++)
     {
+      /* Looked at anew: who was woken may have changed it, and wait for the end of that. */
+      AqmpRunstate runstate = priv->runstate;
       GQueue tasks = G_QUEUE_INIT;
       GTask *task;
 

@@ -4,6 +4,7 @@
 
 #include "aqmp-transport-private.h"
 
+#include <glib-unix.h>
 #include <glib/gi18n-lib.h>
 
 #include "aqmp-channel-private.h"
@@ -543,8 +544,9 @@ end_wait (gpointer user_data)
 }
 
 static gboolean
-end_wait_cancelled (GCancellable *cancellable,
-                    gpointer      user_data)
+end_wait_cancelled (int          fd,
+                    GIOCondition condition,
+                    gpointer     user_data)
 {
   return end_wait (user_data);
 }
@@ -575,13 +577,18 @@ wait_for_other (AqmpTransport *self,
 {
   GMainContext *context = self->channel->context;
   GSource *timeout = timeout_ms < 0 ? NULL : g_timeout_source_new (timeout_ms);
-  GSource *cancelled = cancellable == NULL ? NULL : g_cancellable_source_new (cancellable);
+  GSource *cancelled = NULL;
+  GPollFD poll_fd;
   gboolean ended = FALSE;
 
   if (timeout != NULL)
     attach_end (timeout, end_wait, &ended, context);
-  if (cancelled != NULL)
-    attach_end (cancelled, G_SOURCE_FUNC (end_wait_cancelled), &ended, context);
+  /* Not g_cancellable_source_new(): GLib 2.74 leaks one that is destroyed while another thread cancels. */
+  if (g_cancellable_make_pollfd (cancellable, &poll_fd))
+    {
+      cancelled = g_unix_fd_source_new (poll_fd.fd, G_IO_IN);
+      attach_end (cancelled, G_SOURCE_FUNC (end_wait_cancelled), &ended, context);
+    }
 
   watch_channel (self);
   /* A context that others may poll is woken up by each source that is attached; that is nothing to return for. */
@@ -589,7 +596,11 @@ wait_for_other (AqmpTransport *self,
     ;
 
   g_clear_pointer (&timeout, detach_end);
-  g_clear_pointer (&cancelled, detach_end);
+  if (cancelled != NULL)
+    {
+      detach_end (cancelled);
+      g_cancellable_release_fd (cancellable);
+    }
   return !ended;
 }
 

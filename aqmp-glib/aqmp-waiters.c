@@ -38,10 +38,6 @@ leave (gpointer      operation,
   AqmpWaiters *self = waiter->waiters;
   g_autoptr (GTask) task = NULL;
 
-  /* What it waits for may have happened in this turn. */
-  if (urgently)
-    return FALSE;
-
   g_mutex_lock (&self->lock);
   task = g_steal_pointer (&waiter->task);
   if (task != NULL)

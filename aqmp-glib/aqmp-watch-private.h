@@ -13,8 +13,10 @@ G_BEGIN_DECLS
    A cancellable only ever schedules here: it may be cancelled in any thread, and from inside the operation. */
 typedef struct
 {
-  GSource *cancelled; /* (owned) (nullable) */
-  GSource *timed_out; /* (owned) (nullable) */
+  GCancellable *cancellable; /* (owned) (nullable) */
+  gulong        handler;
+  GSource      *cancelled;   /* (owned) (nullable) */
+  GSource      *timed_out;   /* (owned) (nullable) */
 } AqmpWatch;
 
 /* @error: G_IO_ERROR_CANCELLED or G_IO_ERROR_TIMED_OUT. Called @urgently first, before anything else happens in the context;

@@ -34,20 +34,18 @@ tell (Watched      *watched,
   if (watched->func (watched->operation, error, g_source_get_priority (source) < priority))
     return G_SOURCE_REMOVE;
 
-  /* Behind all that have this priority already; and ready still, which a cancellable's source is only once. */
+  /* Behind all that have this priority already. */
   g_source_set_priority (source, priority);
-  g_source_set_ready_time (source, 0);
   return G_SOURCE_CONTINUE;
 }
 
 static gboolean
-cancelled (GCancellable *cancellable,
-           gpointer      user_data)
+cancelled (gpointer user_data)
 {
   g_autoptr (GError) error = NULL;
 
-  g_cancellable_set_error_if_cancelled (cancellable, &error);
-  return error != NULL ? tell (user_data, error) : G_SOURCE_CONTINUE;
+  error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Operation was cancelled"));
+  return tell (user_data, error);
 }
 
 static gboolean
@@ -61,32 +59,24 @@ timed_out (gpointer user_data)
 }
 
 static gboolean
-deadline_dispatch (GSource     *source,
-                   GSourceFunc  callback,
-                   gpointer     user_data)
+dispatch (GSource     *source,
+          GSourceFunc  callback,
+          gpointer     user_data)
 {
   return callback (user_data);
 }
 
-static GSourceFuncs deadline_funcs = { NULL, NULL, deadline_dispatch, NULL, NULL, NULL };
-
-/* Unlike a timeout source it stays ready once it is. */
-static GSource *
-deadline_source_new (guint timeout_ms)
-{
-  GSource *source = g_source_new (&deadline_funcs, sizeof (GSource));
-
-  g_source_set_ready_time (source, g_get_monotonic_time () + (gint64) timeout_ms * 1000);
-  return source;
-}
+/* Ready from its ready time on, until it is destroyed. */
+static GSourceFuncs source_funcs = { NULL, NULL, dispatch, NULL, NULL, NULL };
 
 static GSource *
-attach (GSource       *source,
-        const char    *name,
-        GTask         *task,
-        GSourceFunc    callback,
-        const Watched *template)
+attach (gint64          ready_time,
+        const char     *name,
+        GTask          *task,
+        GSourceFunc     callback,
+        const Watched  *template)
 {
+  GSource *source = g_source_new (&source_funcs, sizeof (GSource));
   Watched *watched = g_new (Watched, 1);
 
   *watched = *template;
@@ -95,8 +85,37 @@ attach (GSource       *source,
   /* So that a command which was cancelled is taken back before the transport, in the same turn, writes it. */
   g_source_set_priority (source, watched->priority + G_PRIORITY_HIGH);
   g_source_set_callback (source, callback, watched, watched_free);
+  g_source_set_ready_time (source, ready_time);
   g_source_attach (source, g_task_get_context (task));
   return source;
+}
+
+/* In whatever thread cancels. */
+static void
+schedule (GCancellable *cancellable,
+          gpointer      source)
+{
+  g_source_set_ready_time (source, 0);
+}
+
+static void
+release_source (gpointer  source,
+                GClosure *closure)
+{
+  g_source_unref (source);
+}
+
+/* Not g_cancellable_source_new(): GLib 2.74 leaks one that is destroyed while another thread cancels. And not
+   g_cancellable_connect(), as g_cancellable_disconnect() waits for handlers. */
+static void
+watch_cancellable (AqmpWatch    *self,
+                   GCancellable *cancellable)
+{
+  self->cancellable = g_object_ref (cancellable);
+  self->handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (schedule), g_source_ref (self->cancelled),
+                                         release_source, 0);
+  if (g_cancellable_is_cancelled (cancellable))
+    g_source_set_ready_time (self->cancelled, 0);
 }
 
 void
@@ -111,10 +130,13 @@ aqmp_watch_start (AqmpWatch      *self,
   GCancellable *cancellable = g_task_get_cancellable (task);
 
   if (cancellable != NULL)
-    self->cancelled = attach (g_cancellable_source_new (cancellable), "[aqmp] cancelled", task, G_SOURCE_FUNC (cancelled),
-                              &template);
+    {
+      self->cancelled = attach (-1, "[aqmp] cancelled", task, cancelled, &template);
+      watch_cancellable (self, cancellable);
+    }
   if (timeout_ms > 0)
-    self->timed_out = attach (deadline_source_new (timeout_ms), "[aqmp] timed out", task, timed_out, &template);
+    self->timed_out = attach (g_get_monotonic_time () + (gint64) timeout_ms * 1000, "[aqmp] timed out", task, timed_out,
+                              &template);
 }
 
 static void
@@ -132,6 +154,11 @@ stop (GSource **source)
 void
 aqmp_watch_stop (AqmpWatch *self)
 {
+  if (self->cancellable != NULL)
+    {
+      g_signal_handler_disconnect (self->cancellable, self->handler);
+      g_clear_object (&self->cancellable);
+    }
   stop (&self->cancelled);
   stop (&self->timed_out);
 }

@@ -173,6 +173,47 @@ skip_done (AqmpWriteQueue *self)
   forget_done (self);
 }
 
+/* With a peer that takes nothing, what was taken back would pile up behind what is stuck: it is cut out when it is more
+   than what is left, so that each byte moves once on average here too. */
+static void
+forget_removed (AqmpWriteQueue *self)
+{
+  GString *text;
+  GArray *records;
+  guint64 position = self->sent;
+  guint i;
+
+  if (self->text->len - (self->sent - self->text_start) - self->length <= MAX (self->length, 4 * KEPT_TEXT))
+    return;
+
+  text = g_string_sized_new (MAX (self->length, KEPT_TEXT));
+  records = g_array_new (FALSE, FALSE, sizeof (Record));
+
+  for (i = self->first; i < self->records->len; i++)
+    {
+      Record record = *record_at (self, i);
+      guint64 start = MAX (record.start, self->sent);
+
+      if (record.removed)
+        continue;
+
+      g_string_append_len (text, self->text->str + (start - self->text_start), record.end - start);
+      /* One that is partly written stays so. */
+      record.start = record.start < self->sent ? record.start : position;
+      position += record.end - start;
+      record.end = position;
+      g_array_append_val (records, record);
+    }
+
+  g_string_free (self->text, TRUE);
+  g_array_unref (self->records);
+  self->text = text;
+  self->text_start = self->sent;
+  self->records = records;
+  self->first = 0;
+  self->n_removed = 0;
+}
+
 gboolean
 aqmp_write_queue_remove (AqmpWriteQueue *self,
                          guint64         token)
@@ -188,6 +229,7 @@ aqmp_write_queue_remove (AqmpWriteQueue *self,
   self->n_removed++;
   self->length -= record->end - record->start;
   skip_done (self);
+  forget_removed (self);
   return TRUE;
 }
 

@@ -170,8 +170,8 @@ get_chardev (Qemu *qemu)
 }
 
 /* A server accepts connections in one thread while another still sets up the monitor: a client that comes between is greeted
-   twice, or loses its first command. It is rare, but not so rare that a test would never see it. Monitors are set up in
-   their order, so one more tells when the first is ready. It is connected from the beginning, and has no such problem. */
+   twice, or what it sends is read by both. It is rare, but not so rare that a test would never see it. One more monitor
+   tells when the first is ready. It is connected from the beginning, and has no such problem. */
 static gboolean
 has_ready_monitor (Qemu *qemu)
 {
@@ -316,16 +316,34 @@ wait_until_listening (Qemu *qemu)
     }
 }
 
-/* Until there is a greeting, on a monitor that nobody uses. */
+/* Reads a line, and forgets it. */
+static void
+skip_line (Qemu *qemu,
+           int   fd)
+{
+  char byte = '\0';
+
+  while (byte != '\n')
+    {
+      struct pollfd poll_fd = { fd, POLLIN, 0 };
+
+      if (poll (&poll_fd, 1, (int) (test_bound_us () / 1000)) != 1 || read (fd, &byte, 1) != 1)
+        g_error ("%s does not begin to work", get_program (qemu->kind));
+    }
+}
+
+/* On a monitor that nobody uses. A greeting would not be enough: monitors that are set up in one go are so in any order. A
+   command is only read after that. */
 static void
 wait_until_ready (Qemu              *qemu,
                   GSocketConnection *monitor)
 {
-  struct pollfd poll_fd = { .events = POLLIN };
+  static const char command[] = "{\"execute\": \"qmp_capabilities\"}";
+  int fd = g_socket_get_fd (g_socket_connection_get_socket (monitor));
 
-  poll_fd.fd = g_socket_get_fd (g_socket_connection_get_socket (monitor));
-  if (poll (&poll_fd, 1, (int) (test_bound_us () / 1000)) != 1 || (poll_fd.revents & POLLHUP) != 0)
-    g_error ("%s does not begin to work", get_program (qemu->kind));
+  skip_line (qemu, fd);
+  g_assert_cmpint (write (fd, command, strlen (command)), ==, strlen (command));
+  skip_line (qemu, fd);
 }
 
 Qemu *

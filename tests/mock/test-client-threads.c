@@ -11,24 +11,6 @@
 #define N_THREADS 4
 #define N_CALLS 50
 
-/* GLib 2.74 leaks a GCancellableSource that one thread drops at the very moment when another cancels: its dispose function
-   takes a reference for a handler that it then disconnects. No other leak is to be overlooked. */
-const char *__lsan_default_suppressions (void);
-const char *__asan_default_options (void);
-
-const char *
-__lsan_default_suppressions (void)
-{
-  return "leak:g_cancellable_source_new\n";
-}
-
-/* Or that function is not in the stack. */
-const char *
-__asan_default_options (void)
-{
-  return "fast_unwind_on_malloc=0:print_suppressions=0";
-}
-
 static AqmpClient *
 connect_to (MockServer *mock)
 {

@@ -342,7 +342,6 @@ test_queued_does_not_reach_the_next (void)
 {
   g_auto (Peer) peer = PEER_INIT;
   LineProtocol *protocol = new_session (&peer);
-  g_autoptr (GError) error = NULL;
 
   fill_queue (protocol);
   line_protocol_send (protocol, "old");

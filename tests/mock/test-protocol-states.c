@@ -550,6 +550,30 @@ test_cancelling_one_disconnect (void)
   end_object (&protocol);
 }
 
+/* Also if the disconnect has nothing to wait for, from each state: what was cancelled before there was a result is
+   cancelled. */
+static void
+test_cancelled_at_once (gconstpointer data)
+{
+  gboolean with_session = GPOINTER_TO_INT (data);
+  TestSlot slots[2] = { TEST_SLOT_INIT, TEST_SLOT_INIT };
+  g_auto (Peer) peer = PEER_INIT;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  LineProtocol *protocol = with_session ? new_session (&peer) : line_protocol_new ();
+  g_autoptr (GError) first = NULL;
+  g_autoptr (GError) second = NULL;
+
+  aqmp_protocol_disconnect_async (AQMP_PROTOCOL (protocol), cancellable, test_slot_callback, &slots[0]);
+  line_disconnect (protocol, &slots[1]);
+  g_cancellable_cancel (cancellable);
+
+  g_assert_false (finish_disconnect_of (protocol, &slots[0], &first));
+  g_assert_error (first, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_true (finish_disconnect_of (protocol, &slots[1], &second));
+  g_assert_no_error (second);
+  end_object (&protocol);
+}
+
 static void
 test_cancelled_disconnect_goes_on (void)
 {
@@ -644,6 +668,8 @@ main (int    argc,
   g_test_add_func ("/protocol/S6/concurrent-disconnects-share-failure", test_concurrent_disconnects_share_failure);
   g_test_add_func ("/protocol/S6/result-survives-a-nested-loop", test_result_survives_nested_loop);
   g_test_add_func ("/protocol/S6/cancelling-one-disconnect-is-its-own-affair", test_cancelling_one_disconnect);
+  g_test_add_data_func ("/protocol/S6/cancelled-at-once/running", GINT_TO_POINTER (TRUE), test_cancelled_at_once);
+  g_test_add_data_func ("/protocol/S6/cancelled-at-once/idle", GINT_TO_POINTER (FALSE), test_cancelled_at_once);
   g_test_add_func ("/protocol/S6/cancelled-disconnect-goes-on", test_cancelled_disconnect_goes_on);
   g_test_add_func ("/protocol/S6/disconnect-while-connecting-interrupts", test_disconnect_while_connecting);
   g_test_add_func ("/protocol/S6/disconnect-while-establishing-interrupts", test_disconnect_while_establishing);

@@ -148,6 +148,41 @@ test_wait_ignores_overtaken_transition (void)
 }
 
 static void
+fail_and_wait_again (GObject      *source,
+                     GAsyncResult *result,
+                     gpointer      again)
+{
+  line_fail (LINE_PROTOCOL (source), NULL);
+  g_assert_cmpint (get_state (LINE_PROTOCOL (source)), ==, AQMP_RUNSTATE_DISCONNECTING);
+  wait_other_than (LINE_PROTOCOL (source), AQMP_RUNSTATE_DISCONNECTING, again);
+}
+
+/* The callback of a wait brings about the next transition, and waits for the end of that: what woke it is no news then. */
+static void
+test_wait_again_in_callback (void)
+{
+  g_auto (TestSlot) opened = TEST_SLOT_INIT;
+  g_auto (TestSlot) again = TEST_SLOT_INIT;
+  g_auto (Peer) peer = PEER_INIT;
+  LineProtocol *protocol = line_protocol_new ();
+  g_autoptr (GError) error = NULL;
+
+  line_protocol_set (protocol, LINE_ESTABLISH_SESSION, LINE_HANDSHAKE);
+  start_open (protocol, &peer, NULL, &opened);
+  aqmp_protocol_wait_runstate_async (AQMP_PROTOCOL (protocol), AQMP_RUNSTATE_CONNECTING, NULL, fail_and_wait_again, &again);
+  peer_send (&peer, "hello\n");
+  finish_open (protocol, &opened, &error);
+  g_assert_no_error (error);
+  test_dispatch_pending ();
+  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_DISCONNECTING);
+  g_assert_false (test_slot_is_done (&again));
+
+  g_assert_false (disconnect_session (protocol, NULL));
+  g_assert_cmpint (finish_wait (protocol, &again), ==, AQMP_RUNSTATE_IDLE);
+  end_object (&protocol);
+}
+
+static void
 test_wait_cancelled (void)
 {
   TestSlot slots[2] = { TEST_SLOT_INIT, TEST_SLOT_INIT };
@@ -180,6 +215,7 @@ main (int    argc,
   g_test_add_func ("/protocol/wait-runstate/misses-nothing", test_wait_misses_nothing);
   g_test_add_func ("/protocol/wait-runstate/ends-as-soon-as-the-state-differs", test_wait_ends_when_the_state_differs);
   g_test_add_func ("/protocol/wait-runstate/overtaken-transition-is-no-news", test_wait_ignores_overtaken_transition);
+  g_test_add_func ("/protocol/wait-runstate/callback-may-change-the-state-and-wait-again", test_wait_again_in_callback);
   g_test_add_func ("/protocol/wait-runstate/cancelled", test_wait_cancelled);
 
   return g_test_run ();

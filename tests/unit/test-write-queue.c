@@ -613,6 +613,37 @@ test_model (void)
     run_against_model (seed, 500);
 }
 
+/* A peer that takes nothing any more, and a caller whose commands time out one after the other. */
+static void
+test_removed_do_not_pile_up (void)
+{
+  AqmpWriteQueue queue;
+  guint64 token;
+
+  aqmp_write_queue_init (&queue);
+  queue_text (&queue, 1, "stuck");
+  aqmp_write_queue_advance (&queue, 2);
+  queue_text (&queue, 2, " kept");
+
+  for (token = 3; token < 100000; token++)
+    {
+      queue_text (&queue, token, "a command that nobody will ever wait for again");
+      g_assert_true (aqmp_write_queue_remove (&queue, token));
+      g_assert_cmpuint (queue.text->allocated_len, <=, 64 * 1024);
+      g_assert_cmpuint (queue.records->len, <=, 1024);
+    }
+
+  queue_text (&queue, token, ".");
+  assert_holds (&queue, "uck kept.");
+  g_assert_false (aqmp_write_queue_remove (&queue, 1));
+  aqmp_write_queue_advance (&queue, 4);
+  g_assert_cmpuint (aqmp_write_queue_get_written_token (&queue), ==, 2);
+  g_assert_false (aqmp_write_queue_remove (&queue, 2));
+  g_assert_true (aqmp_write_queue_remove (&queue, token));
+  assert_holds (&queue, "kept");
+  aqmp_write_queue_clear (&queue);
+}
+
 int
 main (int   argc,
       char *argv[])
@@ -634,6 +665,7 @@ main (int   argc,
   g_test_add_func ("/write-queue/memory/compaction", test_compaction);
   g_test_add_func ("/write-queue/memory/gives-back", test_gives_back);
   g_test_add_func ("/write-queue/memory/keeps-little", test_keeps_little);
+  g_test_add_func ("/write-queue/memory/removed-do-not-pile-up", test_removed_do_not_pile_up);
   g_test_add_func ("/write-queue/model", test_model);
 
   return g_test_run ();
