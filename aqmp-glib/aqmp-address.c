@@ -193,7 +193,7 @@ parse_inet (const char  *address,
 
 /**
  * aqmp_address_parse:
- * @address: where a server is, in one of the forms below
+ * @address: (nullable): where a server is, in one of the forms below
  *
  * Reads the address of a server from text, for [method@Protocol.connect_async].
  *

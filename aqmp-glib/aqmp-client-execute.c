@@ -184,6 +184,9 @@ aqmp_client_fail_calls (AqmpProtocol *protocol,
         g_task_return_error (task, interrupted (cause));
     }
 
+  /* The attempt is over, and asks no more; but a task that is dropped without being returned would be a mistake. */
+  if (stolen->establishing != NULL)
+    g_task_return_error (stolen->establishing, interrupted (cause));
   g_clear_object (&stolen->establishing);
   g_queue_clear_full (&stolen->held_events, (GDestroyNotify) g_bytes_unref);
   g_free (stolen);

@@ -55,11 +55,11 @@ fail_nul (Builder    *builder,
 
   if (is_name)
     g_set_error (builder->error, AQMP_ERROR, AQMP_ERROR_BAD_REPLY,
-                 _("The name “%s” contains a NUL character, which no JsonNode can hold; the raw form of the reply "
+                 _("The name “%s” contains a NUL character, which no JsonNode can hold; the raw form "
                    "(execute_raw) has it exactly"), excerpt);
   else
     g_set_error (builder->error, AQMP_ERROR, AQMP_ERROR_BAD_REPLY,
-                 _("The string “%s” contains a NUL character, which no JsonNode can hold; the raw form of the reply "
+                 _("The string “%s” contains a NUL character, which no JsonNode can hold; the raw form "
                    "(execute_raw) has it exactly"), excerpt);
   return FALSE;
 }
@@ -72,7 +72,7 @@ fail_huge_number (Builder      *builder,
   g_autofree char *excerpt = aqmp_excerpt (text, length);
 
   g_set_error (builder->error, AQMP_ERROR, AQMP_ERROR_BAD_REPLY,
-               _("The number %s is beyond what a JsonNode can hold; the raw form of the reply (execute_raw) has it exactly"),
+               _("The number %s is beyond what a JsonNode can hold; the raw form (execute_raw) has it exactly"),
                excerpt);
   return FALSE;
 }

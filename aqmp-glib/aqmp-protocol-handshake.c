@@ -25,11 +25,20 @@ aqmp_protocol_handshake_received (AqmpProtocol *self,
     g_queue_push_tail (&priv->handshake_inbox, g_bytes_ref (message));
 }
 
+static GError *
+no_handshake (AqmpProtocol *self)
+{
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_STATE,
+                      _("%s is in state “%s” and not establishing a session: single messages can only be read and written "
+                        "between the call of establish_session() and the return of its task"),
+                      G_OBJECT_TYPE_NAME (self),
+                      aqmp_protocol_get_runstate_nick (aqmp_protocol_get_runstate (self)));
+}
+
 void
 aqmp_protocol_return_reader_too_late (GTask *reader)
 {
-  g_task_return_new_error (reader, AQMP_ERROR, AQMP_ERROR_STATE,
-                           _("The session was established while a message was still being read"));
+  g_task_return_error (reader, no_handshake (g_task_get_source_object (reader)));
 }
 
 static gboolean
@@ -39,10 +48,7 @@ require_handshake (AqmpProtocol  *self,
   if (aqmp_protocol_is_establishing (self))
     return TRUE;
 
-  g_set_error (error, AQMP_ERROR, AQMP_ERROR_STATE,
-               _("%s is not establishing a session: single messages can only be read and written between the call of "
-                 "establish_session() and the return of its task"),
-               G_OBJECT_TYPE_NAME (self));
+  g_propagate_error (error, no_handshake (self));
   return FALSE;
 }
 

@@ -142,6 +142,7 @@ void          aqmp_protocol_invoke                (AqmpProtocol   *self,
                                                    gpointer        data,
                                                    GDestroyNotify  destroy);
 
+const char   *aqmp_protocol_get_runstate_nick     (AqmpRunstate    runstate);
 void          aqmp_protocol_set_runstate          (AqmpProtocol   *self,
                                                    AqmpRunstate    runstate);
 /* Tells everybody of a transition that was made. They may make others. */
@@ -176,8 +177,10 @@ void          aqmp_protocol_attempt_fail          (AqmpProtocol   *self,
                                                    const GError   *error);
 /* Whether the handshake is going on: messages can be read and written one by one. */
 gboolean      aqmp_protocol_is_establishing       (AqmpProtocol   *self);
-/* Gives up the attempt without telling anybody. Returns its task: (transfer full) (nullable) */
-GTask        *aqmp_protocol_abandon_attempt       (AqmpProtocol   *self);
+/* Gives up the attempt without telling anybody. Returns its task: (transfer full) (nullable). @cancellable: (out)
+   (optional) (transfer full): what is left to be cancelled, which calls whoever watches it: not before the state fits */
+GTask        *aqmp_protocol_abandon_attempt       (AqmpProtocol   *self,
+                                                   GCancellable  **cancellable);
 
 void          aqmp_protocol_handshake_received    (AqmpProtocol   *self,
                                                    GBytes         *message);

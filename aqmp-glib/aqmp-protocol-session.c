@@ -54,7 +54,8 @@ attempt_is_over (AqmpAttempt *attempt)
 }
 
 GTask *
-aqmp_protocol_abandon_attempt (AqmpProtocol *self)
+aqmp_protocol_abandon_attempt (AqmpProtocol  *self,
+                               GCancellable **cancellable)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   AqmpAttempt *attempt = g_steal_pointer (&priv->attempt);
@@ -65,7 +66,8 @@ aqmp_protocol_abandon_attempt (AqmpProtocol *self)
 
   task = g_steal_pointer (&attempt->task);
   aqmp_watch_stop (&attempt->watch);
-  g_cancellable_cancel (attempt->cancellable);
+  if (cancellable != NULL)
+    *cancellable = g_object_ref (attempt->cancellable);
   attempt_unref (attempt);
 
   return task;
@@ -98,9 +100,11 @@ aqmp_protocol_attempt_fail (AqmpProtocol *self,
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GError) explained = explain (priv->attempt, error);
-  g_autoptr (GTask) task = aqmp_protocol_abandon_attempt (self);
+  g_autoptr (GCancellable) cancellable = NULL;
+  g_autoptr (GTask) task = aqmp_protocol_abandon_attempt (self, &cancellable);
 
   aqmp_protocol_end (self, explained, NULL);
+  g_cancellable_cancel (cancellable);
   g_task_return_error (task, g_steal_pointer (&explained));
 }
 
@@ -144,7 +148,7 @@ session_established (AqmpAttempt *attempt)
 {
   AqmpProtocol *self = attempt->self;
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  g_autoptr (GTask) task = aqmp_protocol_abandon_attempt (self);
+  g_autoptr (GTask) task = aqmp_protocol_abandon_attempt (self, NULL);
   g_autoptr (GTask) reader = aqmp_waiters_steal_first (&priv->readers);
 
   aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_RUNNING);
@@ -416,6 +420,9 @@ aqmp_protocol_connect_async (AqmpProtocol        *self,
  * message says first whether the connection or the session could not be established. %G_IO_ERROR_TIMED_OUT means that
  * [property@Protocol:connect-timeout] has passed, [error@Error.STATE] that the object was not idle, and
  * [error@Error.INTERRUPTED] that it was disconnected meanwhile.
+ *
+ * A [class@Client] adds [error@Error.GREETING] for a server whose greeting is malformed, [error@Error.PARSE] for one that does
+ * not speak JSON at all, and [error@Error.NEGOTIATION] for one that refuses the negotiation.
  *
  * Returns: %TRUE if the session was established
  *

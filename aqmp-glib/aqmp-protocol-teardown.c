@@ -159,7 +159,8 @@ void
 aqmp_protocol_dispose_session (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  g_autoptr (GTask) attempt = aqmp_protocol_abandon_attempt (self);
+  g_autoptr (GCancellable) cancellable = NULL;
+  g_autoptr (GTask) attempt = aqmp_protocol_abandon_attempt (self, &cancellable);
   g_autoptr (GError) error = interrupted_by (NULL);
   AqmpTransport *transport = NULL;
   gpointer calls;
@@ -173,7 +174,10 @@ aqmp_protocol_dispose_session (AqmpProtocol *self)
   clear_source (&priv->finish_source);
 
   if (attempt != NULL)
-    g_task_return_error (attempt, g_error_copy (error));
+    {
+      g_cancellable_cancel (cancellable);
+      g_task_return_error (attempt, g_error_copy (error));
+    }
   return_all (&priv->readers, error);
   return_all (&priv->flushers, error);
   return_all (&priv->disconnecters, error);
@@ -432,7 +436,8 @@ aqmp_protocol_disconnect_async (AqmpProtocol        *self,
  * @result: the result that the callback was given
  * @error: return location for an error
  *
- * Tells how [method@Protocol.disconnect_async] went. In any case the object is idle, unless this call was cancelled.
+ * Tells how [method@Protocol.disconnect_async] went. In any case the object has become idle, unless this call was
+ * cancelled.
  *
  * If the session had failed before, this is where the first cause is reported. %G_IO_ERROR_TIMED_OUT means that the
  * peer did not take all that was queued within [property@Protocol:flush-timeout].

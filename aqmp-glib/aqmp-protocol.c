@@ -352,8 +352,8 @@ aqmp_protocol_log (AqmpProtocol   *self,
 
 /* --- States ------------------------------------------------------------------------------------------------------- */
 
-static const char *
-runstate_nick (AqmpRunstate runstate)
+const char *
+aqmp_protocol_get_runstate_nick (AqmpRunstate runstate)
 {
   static const char * const nicks[] = { "idle", "connecting", "running", "disconnecting" };
 
@@ -375,7 +375,7 @@ way_out (AqmpRunstate runstate,
       return _("disconnect it first");
     case AQMP_RUNSTATE_DISCONNECTING:
     default:
-      return required == AQMP_RUNSTATE_RUNNING ? _("disconnect it to learn why its session ended, then connect it again")
+      return required == AQMP_RUNSTATE_RUNNING ? _("disconnect it, which tells how its session ended, then connect it again")
                                                : _("disconnect it, and wait for the result of that");
     }
 }
@@ -391,7 +391,7 @@ aqmp_protocol_require_runstate_locked (AqmpProtocol  *self,
     return TRUE;
 
   g_set_error (error, AQMP_ERROR, AQMP_ERROR_STATE, _("%s is in state “%s” and would have to be in state “%s”: %s"),
-               G_OBJECT_TYPE_NAME (self), runstate_nick (runstate), runstate_nick (required),
+               G_OBJECT_TYPE_NAME (self), aqmp_protocol_get_runstate_nick (runstate), aqmp_protocol_get_runstate_nick (required),
                way_out (runstate, required));
   return FALSE;
 }
@@ -466,7 +466,7 @@ void
 aqmp_protocol_announce_runstate (AqmpProtocol *self,
                                  AqmpRunstate  runstate)
 {
-  aqmp_protocol_log (self, G_LOG_LEVEL_DEBUG, "%s", runstate_nick (runstate));
+  aqmp_protocol_log (self, G_LOG_LEVEL_DEBUG, "%s", aqmp_protocol_get_runstate_nick (runstate));
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNSTATE]);
   g_signal_emit (self, signals[SIGNAL_RUNSTATE_CHANGED], 0, runstate);
   aqmp_protocol_wake_state_waiters (self);
@@ -578,8 +578,11 @@ aqmp_protocol_invoke (AqmpProtocol   *self,
   GThread *owner_thread;
 
   aqmp_protocol_lock (self);
-  if (priv->context == NULL)
+  /* Without a session yet, a context of the caller's own will do. The default one belongs to whoever made the object. */
+  if (priv->context == NULL && g_main_context_get_thread_default () != NULL)
     aqmp_protocol_set_owner_locked (self, g_main_context_get_thread_default ());
+  else if (priv->context == NULL)
+    priv->context = g_main_context_ref (g_main_context_default ());
   context = g_main_context_ref (priv->context);
   owner_thread = priv->owner_thread;
   aqmp_protocol_unlock (self);
@@ -598,7 +601,6 @@ aqmp_protocol_invoke (AqmpProtocol   *self,
   g_source_attach (source, context);
 }
 
-/* @context: (nullable): the default one */
 void
 aqmp_protocol_set_owner_locked (AqmpProtocol *self,
                                 GMainContext *context)
@@ -606,7 +608,7 @@ aqmp_protocol_set_owner_locked (AqmpProtocol *self,
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
   g_clear_pointer (&priv->context, g_main_context_unref);
-  priv->context = g_main_context_ref (context != NULL ? context : g_main_context_default ());
+  priv->context = g_main_context_ref (context);
   priv->owner_thread = g_thread_self ();
 }
 
@@ -1112,7 +1114,7 @@ install_properties (GObjectClass *object_class)
    * AqmpProtocol:flush-timeout: (getter get_flush_timeout) (setter set_flush_timeout)
    *
    * How many milliseconds a disconnect may take to write what is queued: 5000 at first. With 0 it closes at once, and
-   * what is queued is dropped.
+   * what the stream does not take without waiting is dropped.
    *
    * Since: 1.0
    */
@@ -1189,6 +1191,7 @@ aqmp_protocol_init (AqmpProtocol *self)
   guint i;
 
   priv->hooks = &default_hooks;
+  priv->owner_thread = g_thread_self ();
   g_mutex_init (&priv->lock);
   g_queue_init (&priv->unfiltered);
   g_queue_init (&priv->handshake_inbox);

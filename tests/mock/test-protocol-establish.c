@@ -131,6 +131,73 @@ test_task_dropped_late (void)
   end_object (&protocol);
 }
 
+typedef struct
+{
+  LineProtocol *protocol;
+  TestSlot      disconnected;
+  guint         n_cancelled;
+} Watcher;
+
+static void
+disconnect_when_cancelled (GCancellable *cancellable,
+                           Watcher      *watcher)
+{
+  watcher->n_cancelled++;
+  aqmp_protocol_disconnect_async (AQMP_PROTOCOL (watcher->protocol), NULL, test_slot_callback, &watcher->disconnected);
+}
+
+/* The cancellable of the task tells that the attempt was given up; a handler of that may do anything too. */
+static void
+test_disconnect_when_cancelled (gconstpointer data)
+{
+  const char *how = data;
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_auto (Peer) peer = PEER_INIT;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  LineProtocol *protocol = line_protocol_new ();
+  Watcher watcher = { protocol, TEST_SLOT_INIT, 0 };
+  g_autoptr (GTask) task = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (g_str_equal (how, "timed-out"))
+    aqmp_protocol_set_connect_timeout (AQMP_PROTOCOL (protocol), 300);
+  task = keep_task (protocol, &peer, cancellable, &slot);
+  g_signal_connect (g_task_get_cancellable (task), "cancelled", G_CALLBACK (disconnect_when_cancelled), &watcher);
+
+  if (g_str_equal (how, "cancelled"))
+    g_cancellable_cancel (cancellable);
+  else if (g_str_equal (how, "failed"))
+    line_fail (protocol, NULL);
+  else if (g_str_equal (how, "disposed"))
+    g_object_run_dispose (G_OBJECT (protocol));
+
+  g_assert_false (finish_open (protocol, &slot, &error));
+  g_assert_cmpuint (watcher.n_cancelled, ==, 1);
+  /* What is being disposed of interrupts that as well. */
+  g_assert_cmpint (finish_disconnect_of (protocol, &watcher.disconnected, NULL), ==, !g_str_equal (how, "disposed"));
+  test_dispatch_pending ();
+  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_IDLE);
+  g_signal_handlers_disconnect_by_data (g_task_get_cancellable (task), &watcher);
+  g_clear_object (&task);
+  end_object (&protocol);
+}
+
+static void
+test_not_cancelled_on_success (void)
+{
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_auto (Peer) peer = PEER_INIT;
+  LineProtocol *protocol = line_protocol_new ();
+  g_autoptr (GTask) task = keep_task (protocol, &peer, NULL, &slot);
+  g_autoptr (GCancellable) cancellable = g_object_ref (g_task_get_cancellable (task));
+
+  g_task_return_boolean (task, TRUE);
+  g_clear_object (&task);
+  g_assert_true (finish_open (protocol, &slot, NULL));
+  end_session (&protocol);
+  g_assert_false (g_cancellable_is_cancelled (cancellable));
+}
+
 static gpointer
 return_elsewhere (gpointer data)
 {
@@ -666,6 +733,11 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
+  g_test_add_data_func ("/protocol/T4/disconnect-when-cancelled/timed-out", "timed-out", test_disconnect_when_cancelled);
+  g_test_add_data_func ("/protocol/T4/disconnect-when-cancelled/cancelled", "cancelled", test_disconnect_when_cancelled);
+  g_test_add_data_func ("/protocol/T4/disconnect-when-cancelled/failed", "failed", test_disconnect_when_cancelled);
+  g_test_add_data_func ("/protocol/T4/disconnect-when-cancelled/disposed", "disposed", test_disconnect_when_cancelled);
+  g_test_add_func ("/protocol/establish/not-cancelled-on-success", test_not_cancelled_on_success);
   g_test_add_func ("/protocol/establish/raises", test_raises);
   g_test_add_func ("/protocol/establish/false-without-error-names-the-function", test_returns_false_without_error);
   g_test_add_func ("/protocol/establish/task-dropped-fails", test_task_dropped);

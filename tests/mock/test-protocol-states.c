@@ -298,7 +298,7 @@ typedef struct
   const char *patterns[4];  /* by state; NULL: is possible there */
 } StateCase;
 
-#define NOT_ESTABLISHING "LineFull is not establishing a session*establish_session()*"
+#define NOT_ESTABLISHING(state) "LineFull*“" state "”*not establishing a session*establish_session()*"
 
 static const StateCase state_cases[] = {
   { CALL_CONNECT, { NULL, "LineFull*“connecting”*“idle”*disconnect it first", "LineFull*“running”*“idle”*disconnect it first",
@@ -306,11 +306,11 @@ static const StateCase state_cases[] = {
   { CALL_OPEN, { NULL, "LineFull*“connecting”*“idle”*disconnect it first", "LineFull*“running”*“idle”*disconnect it first",
                  "LineFull*“disconnecting”*“idle”*disconnect it, and wait*" } },
   { CALL_FLUSH, { "LineFull*“idle”*“running”*connect it first", "LineFull*“connecting”*“running”*wait until it is connected",
-                  NULL, "LineFull*“disconnecting”*“running”*disconnect it to learn*connect it again" } },
+                  NULL, "LineFull*“disconnecting”*“running”*disconnect it, which tells*connect it again" } },
   { CALL_SEND, { "LineFull*“idle”*“running”*connect it first", "LineFull*“connecting”*“running”*wait until it is connected",
-                 NULL, "LineFull*“disconnecting”*“running”*disconnect it to learn*connect it again" } },
-  { CALL_READ, { NOT_ESTABLISHING, NULL, NOT_ESTABLISHING, NOT_ESTABLISHING } },
-  { CALL_WRITE, { NOT_ESTABLISHING, NULL, NOT_ESTABLISHING, NOT_ESTABLISHING } },
+                 NULL, "LineFull*“disconnecting”*“running”*disconnect it, which tells*connect it again" } },
+  { CALL_READ, { NOT_ESTABLISHING ("idle"), NULL, NOT_ESTABLISHING ("running"), NOT_ESTABLISHING ("disconnecting") } },
+  { CALL_WRITE, { NOT_ESTABLISHING ("idle"), NULL, NOT_ESTABLISHING ("running"), NOT_ESTABLISHING ("disconnecting") } },
 };
 
 static void

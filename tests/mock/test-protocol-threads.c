@@ -106,6 +106,29 @@ test_owner_thread_is_not_replaced (gconstpointer data)
   end_object (&protocol);
 }
 
+static gpointer
+disconnect_fresh (gpointer data)
+{
+  aqmp_protocol_disconnect_async (AQMP_PROTOCOL (data), NULL, NULL, NULL);
+  return NULL;
+}
+
+/* Nor is a thread without a context made the owner of an object that has had no session yet. */
+static void
+test_disconnect_before_any_session (void)
+{
+  LineProtocol *protocol = line_protocol_new ();
+  LineTrace *trace = line_protocol_get_trace (protocol);
+  guint i;
+
+  g_thread_join (g_thread_new ("other", disconnect_fresh, protocol));
+  wait_trace (protocol, "idle");
+  g_assert_cmpuint (line_trace_get_length (trace), ==, 2);
+  for (i = 0; i < line_trace_get_length (trace); i++)
+    g_assert_true (line_trace_get (trace, i)->thread == g_thread_self ());
+  end_object (&protocol);
+}
+
 /* ---- T2: sending ------------------------------------------------------------------------------------------------- */
 
 #define N_SENDERS 4
@@ -618,6 +641,7 @@ main (int    argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/protocol/T1/everything-runs-in-the-owner-context", test_owner_context);
+  g_test_add_func ("/protocol/T2/disconnect-before-any-session", test_disconnect_before_any_session);
   g_test_add_data_func ("/protocol/T1/fail-elsewhere-does-not-replace-the-owner-thread", (gconstpointer) fail_in_thread,
                         test_owner_thread_is_not_replaced);
   g_test_add_data_func ("/protocol/T1/disconnect-elsewhere-does-not-replace-the-owner-thread",
