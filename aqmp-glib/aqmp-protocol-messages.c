@@ -4,11 +4,6 @@
 
 #include "aqmp-protocol-private.h"
 
-#include <glib/gi18n-lib.h>
-
-#include "aqmp-error.h"
-#include "aqmp-error-private.h"
-
 typedef struct
 {
   guint64  token;

@@ -8,7 +8,6 @@
 
 #include "aqmp-enum-types.h"
 #include "aqmp-error.h"
-#include "aqmp-error-private.h"
 
 #define DEFAULT_MAX_MESSAGE_SIZE (10 * 1024 * 1024)
 #define DEFAULT_CONNECT_TIMEOUT_MS 30000

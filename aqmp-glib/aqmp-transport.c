@@ -154,7 +154,6 @@ deliver (AqmpTransport *self,
     {
       g_autoptr (GBytes) message = NULL;
       g_autoptr (GError) error = NULL;
-
       AqmpFramingResult result;
 
       result = aqmp_framing_next (&self->framing, self->max_message_size, self->at_eof, self->callbacks->frame, owner,
