@@ -17,7 +17,8 @@ typedef struct
   AqmpChannel            base;
   GPollableInputStream  *input;    /* (unowned): the stream's */
   GPollableOutputStream *output;   /* (unowned): the stream's */
-  gsize                  largest_write;
+  gsize                  most;     /* that is handed to the stream at once */
+  gboolean               maybe_more; /* the last read filled its buffer */
   GByteArray            *unwritten; /* (owned) */
   GSource               *readable; /* (owned) (nullable): waiting in the channel's context */
   GSource               *writable; /* (owned) (nullable) */
@@ -30,8 +31,10 @@ pollable_read (AqmpChannel  *channel,
                GError      **error)
 {
   PollableChannel *self = (PollableChannel *) channel;
+  gssize n_read = g_pollable_input_stream_read_nonblocking (self->input, buffer, length, NULL, error);
 
-  return g_pollable_input_stream_read_nonblocking (self->input, buffer, length, NULL, error);
+  self->maybe_more = n_read == (gssize) length;
+  return n_read;
 }
 
 /* Writing to a pipe whose other end is closed raises SIGPIPE, and GIO has no way to ask it not to. So the signal is held
@@ -88,6 +91,7 @@ static gssize
 pollable_write (AqmpChannel          *channel,
                 const GOutputVector  *pieces,
                 guint                 n_pieces,
+                GUnixFDList          *fds,
                 GError              **error)
 {
   PollableChannel *self = (PollableChannel *) channel;
@@ -99,7 +103,7 @@ pollable_write (AqmpChannel          *channel,
   if (n_pieces == 0)
     return 0;
 
-  taken = MIN (pieces[0].size, self->largest_write);
+  taken = aqmp_channel_limit_write (channel, pieces[0].size, self->most);
   g_byte_array_append (self->unwritten, pieces[0].buffer, taken);
 
   if (!push_unwritten (self, &local_error) && !g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
@@ -150,6 +154,30 @@ stop_watch (GSource **source)
     }
 }
 
+static gboolean
+ready_at_once (gpointer user_data)
+{
+  return ready (NULL, user_data);
+}
+
+/* What TLS has decrypted already, no socket announces any more. */
+static void
+watch_for_reading (PollableChannel *self)
+{
+  if (self->maybe_more)
+    {
+      stop_watch (&self->readable);
+      self->readable = g_timeout_source_new (0);
+      g_source_set_callback (self->readable, ready_at_once, &self->readable, NULL);
+      g_source_attach (self->readable, self->base.context);
+    }
+  else if (self->readable == NULL)
+    {
+      self->readable = g_pollable_input_stream_create_source (self->input, NULL);
+      start_watch (self, &self->readable, "[aqmp] readable");
+    }
+}
+
 static void
 pollable_watch (AqmpChannel *channel,
                 gboolean     for_reading,
@@ -157,13 +185,10 @@ pollable_watch (AqmpChannel *channel,
 {
   PollableChannel *self = (PollableChannel *) channel;
 
-  if (!for_reading)
+  if (for_reading)
+    watch_for_reading (self);
+  else
     stop_watch (&self->readable);
-  else if (self->readable == NULL)
-    {
-      self->readable = g_pollable_input_stream_create_source (self->input, NULL);
-      start_watch (self, &self->readable, "[aqmp] readable");
-    }
 
   if (!for_writing)
     stop_watch (&self->writable);
@@ -206,7 +231,7 @@ aqmp_channel_pollable_new (GIOStream *stream)
   self->output = G_POLLABLE_OUTPUT_STREAM (g_io_stream_get_output_stream (stream));
   /* GIO asks whether a pipe is writable, and then writes to it as to any descriptor: if that blocks, more than there is
      room for in any writable pipe would wait for the peer. */
-  self->largest_write = G_IS_FILE_DESCRIPTOR_BASED (self->output) ? PIPE_BUF : LARGEST_WRITE;
+  self->most = G_IS_FILE_DESCRIPTOR_BASED (self->output) ? PIPE_BUF : LARGEST_WRITE;
   self->unwritten = g_byte_array_new ();
   return &self->base;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <gio/gunixfdlist.h>
 
 G_BEGIN_DECLS
 
@@ -26,10 +27,12 @@ typedef struct
                              guint8               *buffer,
                              gsize                 length,
                              GError              **error);
-  /* Bytes taken, -1 with G_IO_ERROR_WOULD_BLOCK when none can be. Without pieces: pushes on what it has. */
+  /* Bytes taken, -1 with G_IO_ERROR_WOULD_BLOCK when none can be. Without pieces: pushes on what it has. @fds: (nullable):
+     to go with the first byte; at most max_fds. */
   gssize   (*write)         (AqmpChannel          *self,
                              const GOutputVector  *pieces,
                              guint                 n_pieces,
+                             GUnixFDList          *fds,
                              GError              **error);
   /* Bytes that write() took and that are still here. */
   gsize    (*get_unwritten) (AqmpChannel          *self);
@@ -48,6 +51,9 @@ struct _AqmpChannel
   const AqmpChannelKind *kind;
   GIOStream    *stream;   /* (owned) */
   int           fd;       /* of a socket, or -1 */
+  guint         max_fds;  /* how many file descriptors it can send at once */
+  gsize         largest_write; /* what a kind other than a socket hands on at once; 0: as much as it likes */
+  gboolean      says_goodbye;  /* TLS may tell the peer that it closes, if that need not wait */
   GMainContext *context;  /* (owned) (nullable): NULL for a socket */
 };
 
@@ -65,6 +71,10 @@ void         aqmp_channel_init         (AqmpChannel           *self,
                                         const AqmpChannelKind *kind,
                                         GIOStream             *stream);
 void         aqmp_channel_clear        (AqmpChannel           *self);
+/* How much of @available bytes to hand on; @most: what the kind likes. */
+gsize        aqmp_channel_limit_write  (AqmpChannel           *self,
+                                        gsize                  available,
+                                        gsize                  most);
 void         aqmp_channel_close_stream (AqmpChannel           *self);
 
 G_END_DECLS

@@ -177,6 +177,7 @@ static gssize
 queued_write (AqmpChannel          *channel,
               const GOutputVector  *pieces,
               guint                 n_pieces,
+              GUnixFDList          *fds,
               GError              **error)
 {
   QueuedChannel *self = (QueuedChannel *) channel;
@@ -197,7 +198,7 @@ queued_write (AqmpChannel          *channel,
   if (n_pieces == 0)
     return 0;
 
-  taken = MIN (pieces[0].size, LARGEST_TRANSFER);
+  taken = aqmp_channel_limit_write (channel, pieces[0].size, LARGEST_TRANSFER);
   g_byte_array_append (self->out, pieces[0].buffer, taken);
   start_writing (self);
   return taken;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <glib/gi18n-lib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* @what: what could not be done */
@@ -36,10 +37,39 @@ socket_read (AqmpChannel  *self,
   return n_read < 0 ? fail_with_errno (_("Could not read from the peer"), errno, error) : n_read;
 }
 
+/* The most descriptors that the kernel takes at once: its SCM_MAX_FD, which no header has. */
+#define MAX_FDS 253
+
+typedef union
+{
+  char           bytes[CMSG_SPACE (MAX_FDS * sizeof (int))];
+  struct cmsghdr header;
+} Control;
+
+static void
+attach_fds (struct msghdr *message,
+            Control       *control,
+            GUnixFDList   *fds)
+{
+  int n_fds;
+  const int *array = g_unix_fd_list_peek_fds (fds, &n_fds);
+
+  g_assert (n_fds > 0 && n_fds <= MAX_FDS);
+
+  memset (control, 0, CMSG_SPACE (n_fds * sizeof (int)));
+  control->header.cmsg_level = SOL_SOCKET;
+  control->header.cmsg_type = SCM_RIGHTS;
+  control->header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
+  memcpy (CMSG_DATA (&control->header), array, n_fds * sizeof (int));
+  message->msg_control = control;
+  message->msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
+}
+
 static gssize
 socket_write (AqmpChannel          *self,
               const GOutputVector  *pieces,
               guint                 n_pieces,
+              GUnixFDList          *fds,
               GError              **error)
 {
   struct msghdr message = {
@@ -47,11 +77,14 @@ socket_write (AqmpChannel          *self,
     .msg_iov = (struct iovec *) pieces,
     .msg_iovlen = n_pieces,
   };
+  Control control;
   gssize n_written;
 
   if (n_pieces == 0)
     return 0;
 
+  if (fds != NULL)
+    attach_fds (&message, &control, fds);
   do
     n_written = sendmsg (self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (n_written < 0 && errno == EINTR);
@@ -93,9 +126,11 @@ static const AqmpChannelKind socket_kind = {
 AqmpChannel *
 aqmp_channel_socket_new (GIOStream *stream)
 {
+  GSocket *socket = g_socket_connection_get_socket (G_SOCKET_CONNECTION (stream));
   AqmpChannel *self = g_new0 (AqmpChannel, 1);
 
   aqmp_channel_init (self, &socket_kind, stream);
-  self->fd = g_socket_get_fd (g_socket_connection_get_socket (G_SOCKET_CONNECTION (stream)));
+  self->fd = g_socket_get_fd (socket);
+  self->max_fds = g_socket_get_family (socket) == G_SOCKET_FAMILY_UNIX ? MAX_FDS : 0;
   return self;
 }

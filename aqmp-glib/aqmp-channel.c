@@ -57,12 +57,48 @@ aqmp_channel_clear (AqmpChannel *self)
   g_clear_pointer (&self->context, g_main_context_unref);
 }
 
+gsize
+aqmp_channel_limit_write (AqmpChannel *self,
+                          gsize        available,
+                          gsize        most)
+{
+  if (self->largest_write > 0)
+    most = MIN (most, self->largest_write);
+  return MIN (available, most);
+}
+
+/* (transfer full) (nullable): what TLS runs over. */
+static GIOStream *
+dup_base (GIOStream *stream)
+{
+  GIOStream *base = NULL;
+
+  if (G_IS_TLS_CONNECTION (stream))
+    g_object_get (stream, "base-io-stream", &base, NULL);
+  return base;
+}
+
+/* The few bytes of a goodbye fit into any socket that says so. */
+static gboolean
+has_room (GIOStream *stream)
+{
+  return G_IS_SOCKET_CONNECTION (stream) &&
+         (g_socket_condition_check (g_socket_connection_get_socket (G_SOCKET_CONNECTION (stream)), G_IO_OUT) & G_IO_OUT);
+}
+
 void
 aqmp_channel_close_stream (AqmpChannel *self)
 {
   g_autoptr (GCancellable) at_once = g_cancellable_new ();
+  g_autoptr (GIOStream) base = dup_base (self->stream);
 
-  /* A stream that is closed under a cancelled cancellable skips what it would wait for, and closes all the same. */
+  if (base != NULL && self->says_goodbye && has_room (base))
+    g_io_stream_close (self->stream, NULL, NULL);
+
+  /* A stream that is closed under a cancelled cancellable skips what it would wait for, and closes all the same; but TLS then
+     leaves what it runs over open. */
   g_cancellable_cancel (at_once);
   g_io_stream_close (self->stream, at_once, NULL);
+  if (base != NULL)
+    g_io_stream_close (base, at_once, NULL);
 }

@@ -4,6 +4,8 @@
 
 #include "aqmp-client-private.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
@@ -71,15 +73,59 @@ aqmp_call_complete (AqmpCall          *call,
     g_task_return_pointer (task, g_bytes_ref (message->message), (GDestroyNotify) g_bytes_unref);
 }
 
+/* --- Holding back ------------------------------------------------------------------------------------------------- */
+
+/* Locked. Where the text of the command goes. */
+static GString *
+begin_text (AqmpClient *self,
+            AqmpCall   *call)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+
+  if (!priv->oob_enabled || !aqmp_pending_has_to_wait (&priv->pending, call))
+    return aqmp_protocol_begin_message (AQMP_PROTOCOL (self));
+
+  call->held_text = g_string_new (NULL);
+  return call->held_text;
+}
+
+static void
+discard_text (AqmpClient *self,
+              AqmpCall   *call)
+{
+  /* A text of its own goes when the call does. */
+  if (call->held_text == NULL)
+    aqmp_protocol_rollback_message (AQMP_PROTOCOL (self));
+}
+
+/* Locked. Whatever need not be held back any longer goes on its way. */
+void
+aqmp_client_release_calls (AqmpClient *self)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+  AqmpCall *call;
+
+  while ((call = aqmp_pending_release (&priv->pending)) != NULL)
+    {
+      g_string_append_len (aqmp_protocol_begin_message (protocol), call->held_text->str, call->held_text->len);
+      call->token = aqmp_protocol_commit_message (protocol, g_steal_pointer (&call->fds));
+      g_string_free (g_steal_pointer (&call->held_text), TRUE);
+    }
+}
+
+/* --- Giving up ---------------------------------------------------------------------------------------------------- */
+
 /* Locked. What was not written is taken back. */
 static gboolean
 take_back (AqmpClient *self,
            AqmpCall   *call)
 {
-  if (!aqmp_protocol_remove_message (AQMP_PROTOCOL (self), call->token))
+  if (call->state == AQMP_CALL_PENDING && !aqmp_protocol_remove_message (AQMP_PROTOCOL (self), call->token))
     return FALSE;
 
   aqmp_pending_remove (&aqmp_client_get_private (self)->pending, call);
+  aqmp_client_release_calls (self);
   aqmp_call_unref (call);
   return TRUE;
 }
@@ -103,7 +149,7 @@ give_up (gpointer      operation,
   priv = aqmp_client_get_private (self);
 
   aqmp_protocol_lock (AQMP_PROTOCOL (self));
-  if (call->state == AQMP_CALL_PENDING)
+  if (call->state == AQMP_CALL_PENDING || call->state == AQMP_CALL_WAITING)
     {
       if (take_back (self, call))
         task = g_steal_pointer (&call->task);
@@ -135,6 +181,26 @@ typedef struct
   GQueue  held_events;   /* (element-type GBytes) (owned) */
 } Stolen;
 
+static void
+steal_held (AqmpClientPrivate *priv,
+            Stolen            *stolen)
+{
+  AqmpCall *call;
+
+  while ((call = aqmp_pending_steal_held (&priv->pending)) != NULL)
+    g_queue_push_tail (&stolen->calls, call);
+}
+
+/* Those that would not be sent any more: the session will end when what is queued has been written. */
+gpointer
+aqmp_client_steal_held_calls (AqmpProtocol *protocol)
+{
+  Stolen *stolen = g_new0 (Stolen, 1);
+
+  steal_held (aqmp_client_get_private (AQMP_CLIENT (protocol)), stolen);
+  return stolen;
+}
+
 /* Everything that belongs to the session that has ended. */
 gpointer
 aqmp_client_steal_calls (AqmpProtocol *protocol)
@@ -148,6 +214,7 @@ aqmp_client_steal_calls (AqmpProtocol *protocol)
       aqmp_pending_remove (&priv->pending, call);
       g_queue_push_tail (&stolen->calls, call);
     }
+  steal_held (priv, stolen);
 
   stolen->establishing = g_steal_pointer (&priv->establishing);
   stolen->held_events = priv->held_events;
@@ -212,15 +279,82 @@ begin_task (AqmpClient          *self,
   return g_task_return_error_if_cancelled (task) ? NULL : g_steal_pointer (&task);
 }
 
+/* FALSE: @copies has those before the one that could not be copied, and -1 for the rest. */
 static gboolean
-refuse_descriptors (GUnixFDList  *fd_list,
-                    GError      **error)
+duplicate (const int  *fds,
+           int         n_fds,
+           int        *copies,
+           GError    **error)
 {
+  int i;
+
+  memset (copies, -1, n_fds * sizeof (int));
+  for (i = 0; i < n_fds; i++)
+    {
+      copies[i] = fcntl (fds[i], F_DUPFD_CLOEXEC, 3);
+
+      if (copies[i] < 0)
+        {
+          int saved_errno = errno;
+
+          g_set_error (error, G_IO_ERROR,
+                       saved_errno == EBADF ? G_IO_ERROR_INVALID_ARGUMENT : (int) g_io_error_from_errno (saved_errno),
+                       _("File descriptor %d, number %d in the list, cannot be sent: %s"), fds[i], i + 1,
+                       g_strerror (saved_errno));
+          return FALSE;
+        }
+    }
+
+  return TRUE;
+}
+
+/* The command has its own, so that nothing the caller does with the list matters to it. */
+static gboolean
+copy_descriptors (AqmpCall     *call,
+                  GUnixFDList  *fd_list,
+                  GError      **error)
+{
+  g_autofree int *copies = NULL;
+  const int *fds;
+  gboolean copied;
+  int n_fds;
+
   if (fd_list == NULL || g_unix_fd_list_get_length (fd_list) == 0)
     return TRUE;
 
-  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                       _("This version cannot send file descriptors; call without them"));
+  fds = g_unix_fd_list_peek_fds (fd_list, &n_fds);
+  copies = g_new (int, n_fds);
+  copied = duplicate (fds, n_fds, copies, error);
+
+  /* It takes them over, and closes them when it goes. */
+  while (!copied && n_fds > 0 && copies[n_fds - 1] < 0)
+    n_fds--;
+  call->fds = g_unix_fd_list_new_from_array (copies, n_fds);
+  call->carries_fds = TRUE;
+  return copied;
+}
+
+/* Locked, with a session. */
+static gboolean
+check_descriptors (AqmpClient  *self,
+                   AqmpCall    *call,
+                   GError     **error)
+{
+  guint max_fds;
+
+  if (!call->carries_fds)
+    return TRUE;
+
+  max_fds = aqmp_protocol_get_max_fds (AQMP_PROTOCOL (self));
+  if ((guint) g_unix_fd_list_get_length (call->fds) <= max_fds)
+    return TRUE;
+
+  if (max_fds == 0)
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                         _("File descriptors can only be sent over a UNIX socket, which this session does not have"));
+  else
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                 _("At most %u file descriptors can be sent with one command"), max_fds);
   return FALSE;
 }
 
@@ -232,19 +366,44 @@ queue_call (AqmpClient  *self,
             GError     **error)
 {
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
-  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
 
-  if (!aqmp_pending_add (&priv->pending, call))
+  if (!aqmp_pending_add (&priv->pending, call, call->held_text != NULL))
     {
-      aqmp_protocol_rollback_message (protocol);
+      discard_text (self, call);
       g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_INVALID_MESSAGE,
                            _("A command with this “id” is still waiting for its reply; use another, or none"));
       return FALSE;
     }
 
-  call->token = aqmp_protocol_commit_message (protocol);
+  if (call->held_text == NULL)
+    call->token = aqmp_protocol_commit_message (AQMP_PROTOCOL (self), g_steal_pointer (&call->fds));
   aqmp_watch_start (&call->watch, call->task, timeout_ms, give_up, call, aqmp_call_unref);
   return TRUE;
+}
+
+/* Locked. */
+static gboolean
+send_composed_locked (AqmpClient  *self,
+                      AqmpCall    *call,
+                      const char  *command,
+                      JsonObject  *arguments,
+                      guint        timeout_ms,
+                      GError     **error)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+
+  if (!aqmp_protocol_require_runstate_locked (AQMP_PROTOCOL (self), AQMP_RUNSTATE_RUNNING, error) ||
+      !check_descriptors (self, call, error))
+    return FALSE;
+
+  call->id.serial = ++priv->last_serial;
+  if (!aqmp_command_compose (command, arguments, call->id.serial, begin_text (self, call), error))
+    {
+      discard_text (self, call);
+      return FALSE;
+    }
+
+  return queue_call (self, call, timeout_ms, error);
 }
 
 static gboolean
@@ -252,43 +411,35 @@ send_composed (AqmpClient  *self,
                AqmpCall    *call,
                const char  *command,
                JsonObject  *arguments,
-               guint        timeout_ms,
+               int          timeout_ms,
                GError     **error)
 {
-  AqmpClientPrivate *priv = aqmp_client_get_private (self);
   AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+  gboolean sent;
 
-  if (!aqmp_protocol_require_runstate_locked (protocol, AQMP_RUNSTATE_RUNNING, error))
-    return FALSE;
+  aqmp_protocol_lock (protocol);
+  sent = send_composed_locked (self, call, command, arguments,
+                               timeout_ms < 0 ? aqmp_client_get_private (self)->call_timeout : (guint) timeout_ms, error);
+  aqmp_protocol_unlock (protocol);
 
-  call->id.serial = ++priv->last_serial;
-  if (!aqmp_command_compose (command, arguments, call->id.serial, aqmp_protocol_begin_message (protocol), error))
-    {
-      aqmp_protocol_rollback_message (protocol);
-      return FALSE;
-    }
-
-  return queue_call (self, call, timeout_ms, error);
+  return sent;
 }
 
 static void
-execute (AqmpClient *self,
-         GTask      *task,
-         const char *command,
-         JsonObject *arguments,
-         int         timeout_ms)
+execute (AqmpClient  *self,
+         GTask       *task,
+         const char  *command,
+         JsonObject  *arguments,
+         GUnixFDList *fd_list,
+         int          timeout_ms)
 {
-  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
   AqmpCall *call = aqmp_call_new (task);
   GError *error = NULL;
   gboolean sent;
 
   call->quits = aqmp_command_name_quits (command);
-
-  aqmp_protocol_lock (protocol);
-  sent = send_composed (self, call, command, arguments,
-                        timeout_ms < 0 ? aqmp_client_get_private (self)->call_timeout : (guint) timeout_ms, &error);
-  aqmp_protocol_unlock (protocol);
+  sent = copy_descriptors (call, fd_list, &error) &&
+         send_composed (self, call, command, arguments, timeout_ms, &error);
 
   aqmp_call_unref (call);
   if (!sent)
@@ -319,7 +470,9 @@ check_flags (AqmpExecuteFlags   flags,
  *
  * Executes a command on the server.
  *
- * Any number of commands can be under way. They are sent in the order of the calls.
+ * Any number of commands can be under way. They are sent in the order of the calls. If out-of-band execution was negotiated
+ * ([property@Client:oob-enabled]), at most 8 are sent before one of them is answered, since QEMU would not see an
+ * out-of-band command behind more; the others wait in the client.
  *
  * A command that is cancelled before it was written to the stream is never sent. One that is cancelled later is
  * executed by the server all the same, and its reply is dropped. [property@Client:call-timeout] ends the wait in the
@@ -350,7 +503,7 @@ aqmp_client_execute_async (AqmpClient          *self,
     return;
 
   if (check_flags (flags, &error))
-    execute (self, task, command, arguments, -1);
+    execute (self, task, command, arguments, NULL, -1);
   else
     g_task_return_error (task, error);
 }
@@ -414,8 +567,7 @@ aqmp_client_execute_finish (AqmpClient    *self,
  * @self: a client
  * @command: the name of a command
  * @arguments: (nullable) (transfer none): its arguments; neither changed nor kept
- * @fd_list: (nullable): file descriptors to send with it; this version cannot, and fails with
- *   %G_IO_ERROR_NOT_SUPPORTED if there are any
+ * @fd_list: (nullable): file descriptors to send with it; copied, so what becomes of the list does not matter
  * @flags: how to execute it
  * @timeout_ms: how many milliseconds to wait for the reply, 0 for no limit, -1 for [property@Client:call-timeout]
  * @cancellable: (nullable): gives up waiting for the reply
@@ -423,6 +575,15 @@ aqmp_client_execute_finish (AqmpClient    *self,
  * @user_data: data for @callback
  *
  * Executes a command as [method@Client.execute_async] does, with file descriptors and a timeout of its own.
+ *
+ * File descriptors, at most 253, are sent together with the first byte of the command, for `getfd`, `add-fd` and the like.
+ * They can only be sent over a UNIX socket: over any other stream a call with descriptors fails with
+ * %G_IO_ERROR_NOT_SUPPORTED, and nothing is sent. One that is closed already fails it with %G_IO_ERROR_INVALID_ARGUMENT. The
+ * descriptors of the caller stay open and are the caller's; the copies that are sent are closed in any case.
+ *
+ * QEMU takes at most 16 descriptors with one command. When out-of-band execution is negotiated it also closes those which it
+ * has not taken when the next ones arrive; therefore a command with descriptors is held back then until the one before it has been
+ * answered, and commands behind it wait too, so that their order is kept.
  *
  * May be called from any thread.
  *
@@ -452,8 +613,8 @@ aqmp_client_execute_full_async (AqmpClient          *self,
   if (task == NULL)
     return;
 
-  if (check_flags (flags, &error) && refuse_descriptors (fd_list, &error))
-    execute (self, task, command, arguments, timeout_ms);
+  if (check_flags (flags, &error))
+    execute (self, task, command, arguments, fd_list, timeout_ms);
   else
     g_task_return_error (task, error);
 }
@@ -484,16 +645,17 @@ aqmp_client_execute_full_finish (AqmpClient    *self,
 
 /* --- The raw form ------------------------------------------------------------------------------------------------- */
 
+/* Locked. */
 static gboolean
-send_command (AqmpClient   *self,
-              AqmpCall     *call,
-              AqmpCommand  *command,
-              GError      **error)
+send_command_locked (AqmpClient   *self,
+                     AqmpCall     *call,
+                     AqmpCommand  *command,
+                     GError      **error)
 {
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
-  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
 
-  if (!aqmp_protocol_require_runstate_locked (protocol, AQMP_RUNSTATE_RUNNING, error))
+  if (!aqmp_protocol_require_runstate_locked (AQMP_PROTOCOL (self), AQMP_RUNSTATE_RUNNING, error) ||
+      !check_descriptors (self, call, error))
     return FALSE;
 
   if (command->out_of_band && !priv->oob_enabled)
@@ -508,25 +670,39 @@ send_command (AqmpClient   *self,
   else
     call->id.serial = ++priv->last_serial;
 
-  aqmp_command_append (command, call->id.serial, aqmp_protocol_begin_message (protocol));
+  aqmp_command_append (command, call->id.serial, begin_text (self, call));
   return queue_call (self, call, priv->call_timeout, error);
+}
+
+static gboolean
+send_command (AqmpClient   *self,
+              AqmpCall     *call,
+              AqmpCommand  *command,
+              GError      **error)
+{
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+  gboolean sent;
+
+  aqmp_protocol_lock (protocol);
+  sent = send_command_locked (self, call, command, error);
+  aqmp_protocol_unlock (protocol);
+
+  return sent;
 }
 
 static void
 execute_raw (AqmpClient  *self,
              GTask       *task,
-             AqmpCommand *command)
+             AqmpCommand *command,
+             GUnixFDList *fd_list)
 {
-  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
   AqmpCall *call = aqmp_call_new (task);
   GError *error = NULL;
   gboolean sent;
 
   call->quits = command->quits;
-
-  aqmp_protocol_lock (protocol);
-  sent = send_command (self, call, command, &error);
-  aqmp_protocol_unlock (protocol);
+  call->out_of_band = command->out_of_band;
+  sent = copy_descriptors (call, fd_list, &error) && send_command (self, call, command, &error);
 
   aqmp_call_unref (call);
   if (!sent)
@@ -537,8 +713,7 @@ execute_raw (AqmpClient  *self,
  * aqmp_client_execute_raw_async:
  * @self: a client
  * @message: the JSON text of one command, such as `{"execute": "query-status"}`
- * @fd_list: (nullable): file descriptors to send with it; this version cannot, and fails with
- *   %G_IO_ERROR_NOT_SUPPORTED if there are any
+ * @fd_list: (nullable): file descriptors to send with it; copied, so what becomes of the list does not matter
  * @cancellable: (nullable): gives up waiting for the reply
  * @callback: (scope async) (closure user_data): called when the reply has come
  * @user_data: data for @callback
@@ -552,6 +727,8 @@ execute_raw (AqmpClient  *self,
  * it is stripped. It gets an `id` unless it has one, which has to be a string or an integer, must not begin with
  * `aqmp-`, and must not be that of a command which is still waiting for its reply. Anything else fails with
  * [error@Error.INVALID_MESSAGE].
+ *
+ * File descriptors are sent as by [method@Client.execute_full_async].
  *
  * `exec-oob` fails with %G_IO_ERROR_NOT_SUPPORTED unless [property@Client:oob-enabled] is %TRUE.
  *
@@ -580,13 +757,13 @@ aqmp_client_execute_raw_async (AqmpClient          *self,
   if (task == NULL)
     return;
 
-  if (!refuse_descriptors (fd_list, &error) || !aqmp_command_parse (&command, message, &error))
+  if (!aqmp_command_parse (&command, message, &error))
     {
       g_task_return_error (task, error);
       return;
     }
 
-  execute_raw (self, task, &command);
+  execute_raw (self, task, &command, fd_list);
   aqmp_command_clear (&command);
 }
 

@@ -60,8 +60,12 @@ void               aqmp_client_route_event        (AqmpClient         *self,
                                                    const AqmpMessage  *message);
 void               aqmp_client_dispatch_held      (AqmpClient         *self);
 
+/* Locked. A call has left the table, so others that were held back may go. */
+void               aqmp_client_release_calls      (AqmpClient         *self);
+
 /* Hooks: the calls of a session that ends. */
 gpointer           aqmp_client_steal_calls        (AqmpProtocol       *protocol);
+gpointer           aqmp_client_steal_held_calls   (AqmpProtocol       *protocol);
 void               aqmp_client_fail_calls         (AqmpProtocol       *protocol,
                                                    gpointer            calls,
                                                    const GError       *cause);

@@ -133,6 +133,7 @@ match_reply (AqmpClient         *self,
       if ((*call)->state == AQMP_CALL_ABANDONED)
         fate = REPLY_IS_SWALLOWED;
       aqmp_pending_remove (&priv->pending, *call);
+      aqmp_client_release_calls (self);
     }
   aqmp_protocol_unlock (AQMP_PROTOCOL (self));
 

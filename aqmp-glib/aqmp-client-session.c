@@ -172,6 +172,14 @@ parse_greeting (const AqmpMessage  *message,
   return greeting;
 }
 
+/* Before 8.0, QEMU takes as many bytes as it is ready for, one, out of a TLS record, and then waits for its socket to become
+   readable, which the rest of that record does not bring about. */
+static gboolean
+reads_small_records_only (AqmpGreeting *greeting)
+{
+  return aqmp_greeting_get_major (greeting) < 8;
+}
+
 static void
 take_greeting (AqmpClient        *self,
                const AqmpMessage *message)
@@ -188,6 +196,7 @@ take_greeting (AqmpClient        *self,
       return;
     }
 
+  aqmp_protocol_set_small_records (AQMP_PROTOCOL (self), reads_small_records_only (greeting));
   aqmp_client_set_greeting (self, greeting);
   /* A handler of that may have ended the attempt. */
   if (priv->establishing != task)
@@ -280,6 +289,9 @@ aqmp_client_establish_session (AqmpProtocol  *protocol,
 {
   AqmpClient *self = AQMP_CLIENT (protocol);
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
+
+  /* Until its version is known. */
+  aqmp_protocol_set_small_records (protocol, TRUE);
 
   if (!priv->await_greeting && !priv->negotiate)
     {

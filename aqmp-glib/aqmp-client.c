@@ -86,6 +86,13 @@ aqmp_client_new (const char *name)
 
 /* --- What ties it to the protocol --------------------------------------------------------------------------------- */
 
+/* A record with a handshake or an alert; a JSON text does not begin like that. */
+static gboolean
+is_tls (const guint8 *data)
+{
+  return data[0] == 0x16 || data[0] == 0x15;
+}
+
 /* The scanner of JSON is the framing: one pass finds where a message ends, whether it is valid, and where its parts are. */
 static gssize
 frame_json (AqmpProtocol  *protocol,
@@ -107,6 +114,12 @@ frame_json (AqmpProtocol  *protocol,
         {
           *payload_length = AQMP_PROTOCOL_NO_MESSAGE;
           return space;
+        }
+      if (length > 0 && is_tls (data))
+        {
+          g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_PARSE,
+                               _("The peer speaks TLS instead of QMP; set “tls”, or have the peer do without"));
+          return -1;
         }
       aqmp_json_scan_init (&priv->scan, aqmp_message_members);
     }
@@ -213,6 +226,7 @@ static const AqmpProtocolHooks hooks = {
   .session_starting = forget_last_session,
   .session_started = session_started,
   .steal_calls = aqmp_client_steal_calls,
+  .steal_held_calls = aqmp_client_steal_held_calls,
   .fail_calls = aqmp_client_fail_calls,
   .is_expected_end = is_expected_end,
   .check_filtered = check_filtered,

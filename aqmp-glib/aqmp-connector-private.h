@@ -16,4 +16,7 @@ void       aqmp_connector_connect_async  (GSocketConnectable   *address,
 GIOStream *aqmp_connector_connect_finish (GAsyncResult         *result,
                                           GError              **error);
 
+/* For a connection of either side: what TCP needs. */
+void       aqmp_connector_tune           (GSocketConnection    *connection);
+
 G_END_DECLS

@@ -43,8 +43,8 @@ retry_later (GTask *task)
   g_source_attach (source, g_task_get_context (task));
 }
 
-static void
-tune (GSocketConnection *connection)
+void
+aqmp_connector_tune (GSocketConnection *connection)
 {
   GSocket *socket = g_socket_connection_get_socket (connection);
   GSocketFamily family = g_socket_get_family (socket);
@@ -70,7 +70,7 @@ connected (GObject      *client,
 
   if (connection != NULL)
     {
-      tune (connection);
+      aqmp_connector_tune (connection);
       g_task_return_pointer (task, connection, g_object_unref);
     }
   else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))

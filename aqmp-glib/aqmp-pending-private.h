@@ -5,6 +5,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <gio/gunixfdlist.h>
 
 #include "aqmp-watch-private.h"
 
@@ -30,6 +31,7 @@ void     aqmp_call_id_clear (AqmpCallId   *self);
 typedef enum
 {
   AQMP_CALL_PENDING,
+  AQMP_CALL_WAITING,    /* held back: its command is not queued for writing yet */
   AQMP_CALL_ABANDONED,  /* cancelled or timed out after it was written: its reply is swallowed */
   AQMP_CALL_ENDED,      /* no longer in the table: somebody is returning it */
 } AqmpCallState;
@@ -38,34 +40,57 @@ typedef enum
 typedef struct
 {
   AqmpCallState state;
-  GObject      *client;   /* (owned) (nullable) */
-  GTask        *task;     /* (owned) (nullable): NULL once abandoned */
+  GObject      *client;      /* (owned) (nullable) */
+  GTask        *task;        /* (owned) (nullable): NULL once abandoned */
   AqmpWatch     watch;
   AqmpCallId    id;
-  guint64       token;    /* of the outbound message */
-  gboolean      quits;    /* it is the command that makes the server leave */
-  GList         link;     /* in the table's order */
+  guint64       token;       /* of the outbound message */
+  gboolean      quits;       /* it is the command that makes the server leave */
+  gboolean      out_of_band;
+  gboolean      carries_fds; /* it is, or was, sent with file descriptors */
+  GUnixFDList  *fds;         /* (owned) (nullable): until it is queued for writing */
+  GString      *held_text;   /* (owned) (nullable): of its command, while it is held back */
+  GList         link;        /* in one of the table's queues */
 } AqmpCall;
 
 AqmpCall *aqmp_call_new   (GTask    *task);
 void      aqmp_call_unref (gpointer  self);
 #define   aqmp_call_ref(self) ((AqmpCall *) g_atomic_rc_box_acquire (self))
 
-/* All calls that wait, by id and in the order in which they were queued. Not locked: the client does that. */
+/* How many in-band commands may be outstanding once out-of-band execution is negotiated. QEMU reads no further, and so does
+   not see an out-of-band command either, while it has more. */
+#define AQMP_PENDING_MAX_IN_BAND 8
+
+/* All calls that wait for their replies, by id and in the order in which they were queued for writing; and those that are
+   held back. The queues hold the references. Not locked: the client does that. */
 typedef struct
 {
   GHashTable *by_serial;    /* (owned) (element-type guint64 AqmpCall) */
   GHashTable *by_own_id;    /* (owned) (element-type GBytes AqmpCall) */
-  GQueue      order;        /* (element-type AqmpCall): holds the references */
+  GQueue      order;        /* (element-type AqmpCall) */
+  GQueue      in_band;      /* (element-type AqmpCall): held back */
+  GQueue      out_of_band;  /* (element-type AqmpCall): held back, for their descriptors only */
   guint       n_abandoned;
+  guint       n_in_band;    /* of those in @order */
+  guint       n_with_fds;   /* of those in @order */
 } AqmpPending;
 
 void      aqmp_pending_init         (AqmpPending       *self);
 void      aqmp_pending_clear        (AqmpPending       *self);
 
-/* FALSE: the id is in use. */
-gboolean  aqmp_pending_add          (AqmpPending       *self,
+/* With out-of-band execution negotiated, whether the call has to be held back for now: because too many in-band commands are
+   outstanding, or another with descriptors is (QEMU closes those that it has not taken when the next come), or one that was
+   there before is held back. */
+gboolean  aqmp_pending_has_to_wait  (AqmpPending       *self,
                                      AqmpCall          *call);
+/* @held_back: it waits for release(). FALSE: the id is in use. */
+gboolean  aqmp_pending_add          (AqmpPending       *self,
+                                     AqmpCall          *call,
+                                     gboolean           held_back);
+/* (transfer none) (nullable): one that was held back and need not be any longer; it is PENDING now. */
+AqmpCall *aqmp_pending_release      (AqmpPending       *self);
+/* (transfer full) (nullable): removes any one call that is held back. */
+AqmpCall *aqmp_pending_steal_held   (AqmpPending       *self);
 AqmpCall *aqmp_pending_find         (AqmpPending       *self,
                                      const AqmpCallId  *id);
 /* The only call of which something was written, if there is just one. */

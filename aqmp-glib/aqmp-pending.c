@@ -148,6 +148,9 @@ call_clear (gpointer data)
   g_clear_object (&self->task);
   g_clear_object (&self->client);
   aqmp_call_id_clear (&self->id);
+  g_clear_object (&self->fds);
+  if (self->held_text != NULL)
+    g_string_free (self->held_text, TRUE);
 }
 
 void
@@ -161,16 +164,17 @@ aqmp_call_unref (gpointer self)
 void
 aqmp_pending_init (AqmpPending *self)
 {
-  self->by_serial = g_hash_table_new (g_int64_hash, g_int64_equal);
-  self->by_own_id = g_hash_table_new (g_bytes_hash, g_bytes_equal);
-  g_queue_init (&self->order);
-  self->n_abandoned = 0;
+  *self = (AqmpPending) {
+    .by_serial = g_hash_table_new (g_int64_hash, g_int64_equal),
+    .by_own_id = g_hash_table_new (g_bytes_hash, g_bytes_equal),
+  };
 }
 
 void
 aqmp_pending_clear (AqmpPending *self)
 {
   g_assert (g_queue_is_empty (&self->order));
+  g_assert (g_queue_is_empty (&self->in_band) && g_queue_is_empty (&self->out_of_band));
   g_clear_pointer (&self->by_serial, g_hash_table_unref);
   g_clear_pointer (&self->by_own_id, g_hash_table_unref);
 }
@@ -184,9 +188,44 @@ aqmp_pending_find (AqmpPending      *self,
   return g_hash_table_lookup (self->by_serial, &id->serial);
 }
 
+static gboolean
+has_room (AqmpPending *self,
+          AqmpCall    *call)
+{
+  if (!call->out_of_band && self->n_in_band >= AQMP_PENDING_MAX_IN_BAND)
+    return FALSE;
+  return !call->carries_fds || self->n_with_fds == 0;
+}
+
+/* Whatever can be released has been, so of those out of band only one that has no room itself finds others before it. */
+gboolean
+aqmp_pending_has_to_wait (AqmpPending *self,
+                          AqmpCall    *call)
+{
+  return !has_room (self, call) || (!call->out_of_band && !g_queue_is_empty (&self->in_band));
+}
+
+static void
+append_to_order (AqmpPending *self,
+                 AqmpCall    *call)
+{
+  call->state = AQMP_CALL_PENDING;
+  g_queue_push_tail_link (&self->order, &call->link);
+  self->n_in_band += !call->out_of_band;
+  self->n_with_fds += call->carries_fds;
+}
+
+static GQueue *
+queue_of_held (AqmpPending *self,
+               AqmpCall    *call)
+{
+  return call->out_of_band ? &self->out_of_band : &self->in_band;
+}
+
 gboolean
 aqmp_pending_add (AqmpPending *self,
-                  AqmpCall    *call)
+                  AqmpCall    *call,
+                  gboolean     held_back)
 {
   if (aqmp_pending_find (self, &call->id) != NULL)
     return FALSE;
@@ -195,9 +234,44 @@ aqmp_pending_add (AqmpPending *self,
     g_hash_table_insert (self->by_own_id, call->id.own, call);
   else
     g_hash_table_insert (self->by_serial, &call->id.serial, call);
-  g_queue_push_tail_link (&self->order, &aqmp_call_ref (call)->link);
+
+  aqmp_call_ref (call);
+  if (held_back)
+    {
+      call->state = AQMP_CALL_WAITING;
+      g_queue_push_tail_link (queue_of_held (self, call), &call->link);
+    }
+  else
+    append_to_order (self, call);
 
   return TRUE;
+}
+
+AqmpCall *
+aqmp_pending_release (AqmpPending *self)
+{
+  AqmpCall *call = g_queue_peek_head (&self->out_of_band);
+
+  if (call == NULL || !has_room (self, call))
+    call = g_queue_peek_head (&self->in_band);
+  if (call == NULL || !has_room (self, call))
+    return NULL;
+
+  g_queue_unlink (queue_of_held (self, call), &call->link);
+  append_to_order (self, call);
+  return call;
+}
+
+AqmpCall *
+aqmp_pending_steal_held (AqmpPending *self)
+{
+  AqmpCall *call = g_queue_peek_head (&self->in_band);
+
+  if (call == NULL)
+    call = g_queue_peek_head (&self->out_of_band);
+  if (call != NULL)
+    aqmp_pending_remove (self, call);
+  return call;
 }
 
 /* They are written in their order, so two looks are enough. */
@@ -223,10 +297,26 @@ aqmp_pending_abandon (AqmpPending *self,
   self->n_abandoned++;
 }
 
+static void
+remove_from_queue (AqmpPending *self,
+                   AqmpCall    *call)
+{
+  if (call->state == AQMP_CALL_WAITING)
+    {
+      g_queue_unlink (queue_of_held (self, call), &call->link);
+      return;
+    }
+
+  g_queue_unlink (&self->order, &call->link);
+  self->n_in_band -= !call->out_of_band;
+  self->n_with_fds -= call->carries_fds;
+}
+
 void
 aqmp_pending_remove (AqmpPending *self,
                      AqmpCall    *call)
 {
+  remove_from_queue (self, call);
   if (call->state == AQMP_CALL_ABANDONED)
     self->n_abandoned--;
   call->state = AQMP_CALL_ENDED;
@@ -235,5 +325,4 @@ aqmp_pending_remove (AqmpPending *self,
     g_hash_table_remove (self->by_own_id, call->id.own);
   else
     g_hash_table_remove (self->by_serial, &call->id.serial);
-  g_queue_unlink (&self->order, &call->link);
 }

@@ -6,8 +6,9 @@
 
 typedef struct
 {
-  guint64  token;
-  GBytes  *message;  /* (owned) */
+  guint64      token;
+  GBytes      *message;  /* (owned) */
+  GUnixFDList *fds;      /* (owned) (nullable) */
 } OutboundMessage;
 
 static void
@@ -16,6 +17,7 @@ outbound_message_free (gpointer data)
   OutboundMessage *outbound = data;
 
   g_bytes_unref (outbound->message);
+  g_clear_object (&outbound->fds);
   g_free (outbound);
 }
 
@@ -186,19 +188,21 @@ aqmp_protocol_begin_message (AqmpProtocol *self)
 }
 
 guint64
-aqmp_protocol_commit_message (AqmpProtocol *self)
+aqmp_protocol_commit_message (AqmpProtocol *self,
+                              GUnixFDList  *fds)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   guint64 token = ++priv->last_token;
 
   if (priv->composing == NULL)
-    aqmp_transport_commit_message (priv->transport, token);
+    aqmp_transport_commit_message (priv->transport, token, fds);
   else
     {
       OutboundMessage *outbound = g_new (OutboundMessage, 1);
 
       outbound->token = token;
       outbound->message = g_string_free_to_bytes (g_steal_pointer (&priv->composing));
+      outbound->fds = fds;
       g_queue_push_tail (&priv->unfiltered, outbound);
       priv->unfiltered_bytes += g_bytes_get_size (outbound->message);
       aqmp_transport_request_work (priv->transport);
@@ -256,6 +260,14 @@ aqmp_protocol_remove_message (AqmpProtocol *self,
   return priv->transport != NULL && aqmp_transport_remove_message (priv->transport, token);
 }
 
+guint
+aqmp_protocol_get_max_fds (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  return priv->transport != NULL ? aqmp_transport_get_max_fds (priv->transport) : 0;
+}
+
 guint64
 aqmp_protocol_get_written_token (AqmpProtocol *self)
 {
@@ -304,10 +316,11 @@ filter_outbound (AqmpProtocol  *self,
   return g_steal_pointer (&filtered);
 }
 
+/* @message: what the filter made of it */
 static void
-append_to_transport (AqmpProtocol *self,
-                     guint64       token,
-                     GBytes       *message)
+append_to_transport (AqmpProtocol    *self,
+                     OutboundMessage *outbound,
+                     GBytes          *message)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   gsize length;
@@ -315,7 +328,7 @@ append_to_transport (AqmpProtocol *self,
 
   log_wire (self, "→", message);
   g_string_append_len (aqmp_transport_begin_message (priv->transport), text, length);
-  aqmp_transport_commit_message (priv->transport, token);
+  aqmp_transport_commit_message (priv->transport, outbound->token, g_steal_pointer (&outbound->fds));
 }
 
 /* FALSE: the session has ended. */
@@ -338,7 +351,7 @@ send_filtered (AqmpProtocol    *self,
       return FALSE;
     }
 
-  append_to_transport (self, outbound->token, filtered);
+  append_to_transport (self, outbound, filtered);
   return TRUE;
 }
 
@@ -456,7 +469,7 @@ queue_message_locked (AqmpProtocol *self,
   const char *text = g_bytes_get_data (message, &length);
 
   g_string_append_len (aqmp_protocol_begin_message (self), text, length);
-  aqmp_protocol_commit_message (self);
+  aqmp_protocol_commit_message (self, NULL);
 }
 
 void

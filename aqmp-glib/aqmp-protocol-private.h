@@ -5,15 +5,19 @@
 #pragma once
 
 #include "aqmp-protocol.h"
+#include "aqmp-tls-private.h"
 #include "aqmp-transport-private.h"
 #include "aqmp-waiters-private.h"
 
 G_BEGIN_DECLS
 
-/* Floor 2 in five files:
+/* Floor 2, file by file:
  *
  *   aqmp-protocol.c            the class: properties, signals, defaults of the virtual functions
- *   aqmp-protocol-session.c    the state machine up: connect and open, until RUNNING
+ *   aqmp-protocol-tls.c        the properties for TLS
+ *   aqmp-protocol-session.c    the state machine up: an attempt, until RUNNING
+ *   aqmp-protocol-connect.c    what begins one: connect and open
+ *   aqmp-protocol-listen.c     likewise: start_server and accept
  *   aqmp-protocol-handshake.c  reading and writing single messages meanwhile
  *   aqmp-protocol-teardown.c   the state machine down: fail, disconnect, dispose, all on one path
  *   aqmp-protocol-messages.c   messages in and out, filters, flush
@@ -30,7 +34,9 @@ typedef struct
   void     (*session_starting) (AqmpProtocol *self);
   /* Locked, at the moment when the state is no longer RUNNING: hand over all calls. */
   gpointer (*steal_calls)      (AqmpProtocol *self);
-  /* The last step of a teardown. @cause: (nullable) */
+  /* Locked, when a clean disconnect begins: hand over the calls that are not queued for writing. */
+  gpointer (*steal_held_calls) (AqmpProtocol *self);
+  /* The last step of a teardown; also for what steal_held_calls returned. @cause: (nullable) */
   void     (*fail_calls)       (AqmpProtocol *self,
                                 gpointer      calls,
                                 const GError *cause);
@@ -70,6 +76,7 @@ typedef struct
   AqmpAttempt   *attempt;             /* (owned) (nullable): while CONNECTING */
   guint64        session_serial;      /* counts the attempts */
   GIOStream     *stream;              /* (owned) (nullable) */
+  GSocketAddress *listen_address;     /* (owned) (nullable): while listening */
   GError        *cause;               /* (owned) (nullable): why the session failed, until IDLE */
   GError        *result;              /* (owned) (nullable): what disconnect will report of it */
   gboolean       started;             /* messages are read and delivered */
@@ -86,6 +93,9 @@ typedef struct
   AqmpWaiters    disconnecters;       /* disconnect */
   AqmpWaiters    state_waiters[4];    /* wait_runstate, by the state that is known */
 
+  AqmpTls        tls;                 /* for the next attempt */
+  guint          tls_record_size;     /* 0: as large as the session needs them */
+  gboolean       small_records;       /* the session needs them to be of one byte */
   guint64        max_message_size;
   guint          connect_timeout;
   guint          flush_timeout;
@@ -105,15 +115,23 @@ gboolean      aqmp_protocol_require_runstate_locked (AqmpProtocol  *self,
                                                      AqmpRunstate   required,
                                                      GError       **error);
 
-/* Locked, with a session: compose an outbound message by appending to the string; commit returns its token. */
+/* Locked, with a session: compose an outbound message by appending to the string; commit returns its token. @fds:
+   (transfer full) (nullable): file descriptors that go with it, at most get_max_fds() */
 GString      *aqmp_protocol_begin_message         (AqmpProtocol  *self);
-guint64       aqmp_protocol_commit_message        (AqmpProtocol  *self);
+guint64       aqmp_protocol_commit_message        (AqmpProtocol  *self,
+                                                   GUnixFDList   *fds);
 void          aqmp_protocol_rollback_message      (AqmpProtocol  *self);
+/* Locked. How many file descriptors can go with a message: 0 unless the stream is a UNIX socket. */
+guint         aqmp_protocol_get_max_fds           (AqmpProtocol  *self);
 /* Locked. FALSE if it was written, at least partly. */
 gboolean      aqmp_protocol_remove_message        (AqmpProtocol  *self,
                                                    guint64        token);
 /* Locked. Messages up to this token were written, at least partly. */
 guint64       aqmp_protocol_get_written_token     (AqmpProtocol  *self);
+
+/* Whether the peer can only read TLS records of one byte; from the beginning of an attempt it is not so. */
+void          aqmp_protocol_set_small_records     (AqmpProtocol  *self,
+                                                   gboolean       small_records);
 
 /* Inside message_received: whether @message is the very one that the frame function found last. */
 gboolean      aqmp_protocol_is_as_framed          (AqmpProtocol  *self,
@@ -154,6 +172,24 @@ void          aqmp_protocol_set_owner_locked      (AqmpProtocol   *self,
                                                    GMainContext   *context);
 void          aqmp_protocol_set_stream            (AqmpProtocol   *self,
                                                    GIOStream      *stream);
+void          aqmp_protocol_set_listen_address    (AqmpProtocol   *self,
+                                                   GSocketAddress *address);
+/* Asks the handlers of the signal. */
+gboolean      aqmp_protocol_accept_certificate    (AqmpProtocol        *self,
+                                                   GTlsCertificate     *certificate,
+                                                   GTlsCertificateFlags flags);
+
+/* The properties for TLS, whose ids begin with that one. FALSE: it is none of them. */
+#define AQMP_PROTOCOL_FIRST_TLS_PROPERTY 100
+void          aqmp_protocol_tls_class_init        (GObjectClass   *klass);
+gboolean      aqmp_protocol_tls_get_property      (AqmpProtocol   *self,
+                                                   guint           property_id,
+                                                   GValue         *value);
+gboolean      aqmp_protocol_tls_set_property      (AqmpProtocol   *self,
+                                                   guint           property_id,
+                                                   const GValue   *value);
+/* The session has a transport now. */
+void          aqmp_protocol_apply_record_size     (AqmpProtocol   *self);
 
 /* An error that a virtual function left, or else one that names the function. */
 GError       *aqmp_protocol_error_from_vfunc      (AqmpProtocol   *self,
@@ -173,6 +209,7 @@ void          aqmp_protocol_end                   (AqmpProtocol   *self,
                                                    const GError   *result);
 void          aqmp_protocol_dispose_session       (AqmpProtocol   *self);
 
+/* With an attempt. */
 void          aqmp_protocol_attempt_fail          (AqmpProtocol   *self,
                                                    const GError   *error);
 /* Whether the handshake is going on: messages can be read and written one by one. */

@@ -112,8 +112,11 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
   flushers = aqmp_waiters_steal (&priv->flushers);
 
   had_session = transport != NULL;
+  if (had_session && cause == NULL && result == NULL)
+    aqmp_transport_allow_goodbye (transport);
   close_transport (transport);
   aqmp_protocol_set_stream (self, NULL);
+  aqmp_protocol_set_listen_address (self, NULL);
 
   if (had_session)
     AQMP_PROTOCOL_GET_CLASS (self)->session_ended (self, own_cause);
@@ -170,6 +173,7 @@ aqmp_protocol_dispose_session (AqmpProtocol *self)
   close_transport (transport);
   priv->over = FALSE;
   g_clear_object (&priv->stream);
+  g_clear_object (&priv->listen_address);
   forget_cause (self);
   clear_source (&priv->finish_source);
 
@@ -332,8 +336,12 @@ static void
 begin_flush (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  gpointer held_calls;
 
-  aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_DISCONNECTING);
+  aqmp_protocol_lock (self);
+  priv->runstate = AQMP_RUNSTATE_DISCONNECTING;
+  held_calls = priv->hooks->steal_held_calls (self);
+  aqmp_protocol_unlock (self);
   priv->flushing = TRUE;
 
   if (priv->flush_timeout == 0)
@@ -344,6 +352,7 @@ begin_flush (AqmpProtocol *self)
       aqmp_transport_request_drained (priv->transport);
     }
 
+  priv->hooks->fail_calls (self, held_calls, NULL);
   aqmp_protocol_wake_state_waiters (self);
 }
 

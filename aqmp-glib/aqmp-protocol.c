@@ -44,7 +44,8 @@
  *
  * ## Threads
  *
- * A session belongs to the [struct@GLib.MainContext] that was the thread-default one when it was connected or opened.
+ * A session belongs to the [struct@GLib.MainContext] that was the thread-default one when it was connected or opened, or its
+ * server started.
  * This is the owner's context: all virtual functions and signals run there. [method@Protocol.send_message],
  * [method@Protocol.disconnect_async], [method@Protocol.fail] and [method@Protocol.get_runstate] may be called from any
  * thread, and the last reference may be dropped in any thread. Everything else is for the thread that runs that
@@ -58,6 +59,7 @@ enum
   PROP_NAME = 1,
   PROP_RUNSTATE,
   PROP_STREAM,
+  PROP_LISTEN_ADDRESS,
   PROP_MAX_MESSAGE_SIZE,
   PROP_QUEUED_BYTES,
   PROP_CONNECT_TIMEOUT,
@@ -69,6 +71,7 @@ enum
 {
   SIGNAL_RUNSTATE_CHANGED,
   SIGNAL_EVENT,
+  SIGNAL_ACCEPT_CERTIFICATE,
   N_SIGNALS
 };
 
@@ -314,6 +317,7 @@ describe_message_default (AqmpProtocol *self,
 static const AqmpProtocolHooks default_hooks = {
   .session_starting = session_starting_default,
   .steal_calls = steal_calls_default,
+  .steal_held_calls = steal_calls_default,
   .fail_calls = fail_calls_default,
   .session_started = session_started_default,
   .is_expected_end = is_expected_end_default,
@@ -671,6 +675,14 @@ aqmp_protocol_set_stream (AqmpProtocol *self,
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STREAM]);
 }
 
+void
+aqmp_protocol_set_listen_address (AqmpProtocol   *self,
+                                  GSocketAddress *address)
+{
+  if (g_set_object (&aqmp_protocol_get_private (self)->listen_address, address))
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_LISTEN_ADDRESS]);
+}
+
 char *
 aqmp_protocol_dup_name (AqmpProtocol *self)
 {
@@ -771,6 +783,24 @@ aqmp_protocol_get_stream (AqmpProtocol *self)
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), NULL);
 
   return aqmp_protocol_get_private (self)->stream;
+}
+
+/**
+ * aqmp_protocol_get_listen_address: (get-property listen-address)
+ * @self: a protocol
+ *
+ * Gets where a server that [method@Protocol.start_server] has started listens. To be called in the owner's context.
+ *
+ * Returns: (nullable) (transfer none): the address, with the port that the system has chosen; %NULL while it does not listen
+ *
+ * Since: 1.0
+ */
+GSocketAddress *
+aqmp_protocol_get_listen_address (AqmpProtocol *self)
+{
+  g_return_val_if_fail (AQMP_IS_PROTOCOL (self), NULL);
+
+  return aqmp_protocol_get_private (self)->listen_address;
 }
 
 /**
@@ -972,6 +1002,9 @@ aqmp_protocol_get_property (GObject    *object,
     case PROP_STREAM:
       g_value_set_object (value, aqmp_protocol_get_stream (self));
       break;
+    case PROP_LISTEN_ADDRESS:
+      g_value_set_object (value, aqmp_protocol_get_listen_address (self));
+      break;
     case PROP_MAX_MESSAGE_SIZE:
       g_value_set_uint64 (value, aqmp_protocol_get_max_message_size (self));
       break;
@@ -985,7 +1018,8 @@ aqmp_protocol_get_property (GObject    *object,
       g_value_set_uint (value, aqmp_protocol_get_flush_timeout (self));
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+      if (!aqmp_protocol_tls_get_property (self, property_id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
     }
 }
 
@@ -1012,7 +1046,8 @@ aqmp_protocol_set_property (GObject      *object,
       aqmp_protocol_set_flush_timeout (self, g_value_get_uint (value));
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+      if (!aqmp_protocol_tls_set_property (self, property_id, value))
+        G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
     }
 }
 
@@ -1038,6 +1073,7 @@ aqmp_protocol_finalize (GObject *object)
 
   g_queue_clear_full (&priv->handshake_inbox, (GDestroyNotify) g_bytes_unref);
   g_clear_pointer (&priv->context, g_main_context_unref);
+  aqmp_tls_clear (&priv->tls);
   g_free (priv->name);
   g_mutex_clear (&priv->lock);
 
@@ -1079,6 +1115,16 @@ install_properties (GObjectClass *object_class)
   properties[PROP_STREAM] = g_param_spec_object ("stream", NULL, NULL, G_TYPE_IO_STREAM, readable);
 
   /**
+   * AqmpProtocol:listen-address: (getter get_listen_address)
+   *
+   * Where a server listens, with the port that the system has chosen; %NULL before a server was started and once its peer has
+   * come.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_LISTEN_ADDRESS] = g_param_spec_object ("listen-address", NULL, NULL, G_TYPE_SOCKET_ADDRESS, readable);
+
+  /**
    * AqmpProtocol:max-message-size: (getter get_max_message_size) (setter set_max_message_size)
    *
    * How many bytes a message from the peer may have, 10 MiB at first.
@@ -1102,7 +1148,8 @@ install_properties (GObjectClass *object_class)
   /**
    * AqmpProtocol:connect-timeout: (getter get_connect_timeout) (setter set_connect_timeout)
    *
-   * How many milliseconds connecting may take, until the session is established: 30000 at first. 0 is no limit.
+   * How many milliseconds connecting may take, until the session is established: 30000 at first. 0 is no limit. For a server
+   * it counts from when the peer has come and is accepted, whichever is later.
    *
    * Since: 1.0
    */
@@ -1158,6 +1205,37 @@ install_signals (AqmpProtocolClass *klass)
     g_signal_new ("event", AQMP_TYPE_PROTOCOL, G_SIGNAL_RUN_LAST | G_SIGNAL_DETAILED | G_SIGNAL_NO_HOOKS,
                   G_STRUCT_OFFSET (AqmpProtocolClass, event), NULL, NULL, NULL,
                   G_TYPE_NONE, 1, AQMP_TYPE_EVENT);
+
+  /**
+   * AqmpProtocol::accept-certificate:
+   * @self: the protocol
+   * @certificate: what the peer has shown
+   * @errors: what is wrong with it
+   *
+   * Emitted in the TLS handshake if the certificate of the peer does not pass, in the owner's context. If no handler accepts it,
+   * the connection fails with %G_TLS_ERROR_BAD_CERTIFICATE.
+   *
+   * A handler that accepts a certificate has to compare it with one that it knows; to accept any is to have no security at all.
+   * It must not run the main loop.
+   *
+   * Returns: %TRUE to accept the certificate all the same, %FALSE to leave it to the next handler
+   *
+   * Since: 1.0
+   */
+  signals[SIGNAL_ACCEPT_CERTIFICATE] =
+    g_signal_new ("accept-certificate", AQMP_TYPE_PROTOCOL, G_SIGNAL_RUN_LAST, 0, g_signal_accumulator_true_handled, NULL,
+                  NULL, G_TYPE_BOOLEAN, 2, G_TYPE_TLS_CERTIFICATE, G_TYPE_TLS_CERTIFICATE_FLAGS);
+}
+
+gboolean
+aqmp_protocol_accept_certificate (AqmpProtocol         *self,
+                                  GTlsCertificate      *certificate,
+                                  GTlsCertificateFlags  flags)
+{
+  gboolean accepted = FALSE;
+
+  g_signal_emit (self, signals[SIGNAL_ACCEPT_CERTIFICATE], 0, certificate, flags, &accepted);
+  return accepted;
 }
 
 static void
@@ -1180,6 +1258,7 @@ aqmp_protocol_class_init (AqmpProtocolClass *klass)
   klass->frame = frame_line;
 
   install_properties (object_class);
+  aqmp_protocol_tls_class_init (object_class);
   install_signals (klass);
 }
 

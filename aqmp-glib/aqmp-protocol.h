@@ -100,6 +100,9 @@ AQMP_AVAILABLE_IN_1_0
 GIOStream *aqmp_protocol_get_stream (AqmpProtocol *self);
 
 AQMP_AVAILABLE_IN_1_0
+GSocketAddress *aqmp_protocol_get_listen_address (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
 guint64 aqmp_protocol_get_max_message_size (AqmpProtocol *self);
 
 AQMP_AVAILABLE_IN_1_0
@@ -122,6 +125,55 @@ guint aqmp_protocol_get_flush_timeout (AqmpProtocol *self);
 AQMP_AVAILABLE_IN_1_0
 void aqmp_protocol_set_flush_timeout (AqmpProtocol *self,
                                       guint         flush_timeout);
+
+AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_get_tls (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_set_tls (AqmpProtocol *self,
+                            gboolean      tls);
+
+AQMP_AVAILABLE_IN_1_0
+GTlsCertificate *aqmp_protocol_get_tls_certificate (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_set_tls_certificate (AqmpProtocol    *self,
+                                        GTlsCertificate *tls_certificate);
+
+AQMP_AVAILABLE_IN_1_0
+GTlsDatabase *aqmp_protocol_get_tls_database (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_set_tls_database (AqmpProtocol *self,
+                                     GTlsDatabase *tls_database);
+
+AQMP_AVAILABLE_IN_1_0
+GTlsInteraction *aqmp_protocol_get_tls_interaction (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_set_tls_interaction (AqmpProtocol    *self,
+                                        GTlsInteraction *tls_interaction);
+
+AQMP_AVAILABLE_IN_1_0
+GTlsAuthenticationMode aqmp_protocol_get_tls_auth_mode (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_set_tls_auth_mode (AqmpProtocol           *self,
+                                      GTlsAuthenticationMode  tls_auth_mode);
+
+AQMP_AVAILABLE_IN_1_0
+GSocketConnectable *aqmp_protocol_get_tls_server_identity (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_set_tls_server_identity (AqmpProtocol       *self,
+                                            GSocketConnectable *tls_server_identity);
+
+AQMP_AVAILABLE_IN_1_0
+guint aqmp_protocol_get_tls_record_size (AqmpProtocol *self);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_set_tls_record_size (AqmpProtocol *self,
+                                        guint         tls_record_size);
 
 AQMP_AVAILABLE_IN_1_0
 const GError *aqmp_protocol_get_error (AqmpProtocol *self);
@@ -151,6 +203,35 @@ AQMP_AVAILABLE_IN_1_0
 gboolean aqmp_protocol_open_finish (AqmpProtocol  *self,
                                     GAsyncResult  *result,
                                     GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_start_server (AqmpProtocol    *self,
+                                     GSocketAddress  *address,
+                                     GSocketAddress **effective_address,
+                                     GError         **error);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_accept_async (AqmpProtocol        *self,
+                                 GCancellable        *cancellable,
+                                 GAsyncReadyCallback  callback,
+                                 gpointer             user_data);
+
+AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_accept_finish (AqmpProtocol  *self,
+                                      GAsyncResult  *result,
+                                      GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_protocol_start_server_and_accept_async (AqmpProtocol        *self,
+                                                  GSocketAddress      *address,
+                                                  GCancellable        *cancellable,
+                                                  GAsyncReadyCallback  callback,
+                                                  gpointer             user_data);
+
+AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_start_server_and_accept_finish (AqmpProtocol  *self,
+                                                       GAsyncResult  *result,
+                                                       GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
 void aqmp_protocol_disconnect_async (AqmpProtocol        *self,

@@ -45,6 +45,11 @@ void           aqmp_transport_set_reading          (AqmpTransport  *self,
 void           aqmp_transport_set_max_message_size (AqmpTransport  *self,
                                                     guint64         max_message_size);
 gsize          aqmp_transport_get_queued_bytes     (AqmpTransport  *self);
+/* The most bytes that a stream which is no plain socket is given at once: 0 for as many as it takes. */
+void           aqmp_transport_set_largest_write    (AqmpTransport  *self,
+                                                    gsize           largest_write);
+/* When it is closed, TLS may tell the peer so, if that need not wait. */
+void           aqmp_transport_allow_goodbye        (AqmpTransport  *self);
 /* One round without any GMainContext of the owner's: writes, waits, reads, delivers. Waits for @timeout_ms at most (-1:
    without end), or until @cancellable is cancelled; FALSE if nothing happened till then. Notices only what its own
    thread queued before. */
@@ -61,12 +66,17 @@ void           aqmp_transport_close                (AqmpTransport  *self);
 
 /* Between begin and commit or rollback the transport is locked: append to the string, call nothing else. */
 GString       *aqmp_transport_begin_message        (AqmpTransport  *self);
+/* @fds: (transfer full) (nullable): at most as many as can go with a message */
 void           aqmp_transport_commit_message       (AqmpTransport  *self,
-                                                    guint64         token);
+                                                    guint64         token,
+                                                    GUnixFDList    *fds);
 void           aqmp_transport_rollback_message     (AqmpTransport  *self);
 /* FALSE if it is no longer there, or partly written. */
 gboolean       aqmp_transport_remove_message       (AqmpTransport  *self,
                                                     guint64         token);
+
+/* How many file descriptors can go with a message: 0 unless the stream is a UNIX socket. */
+guint          aqmp_transport_get_max_fds          (AqmpTransport  *self);
 
 guint64        aqmp_transport_get_written_token    (AqmpTransport  *self);
 void           aqmp_transport_request_work         (AqmpTransport  *self);

@@ -107,8 +107,9 @@ write_queue (AqmpTransport *self)
     {
       g_autoptr (GError) error = NULL;
       GOutputVector pieces[MAX_PIECES];
-      guint n_pieces = aqmp_write_queue_peek (&self->queue, pieces, MAX_PIECES);
-      gssize n_written = self->channel->kind->write (self->channel, pieces, n_pieces, &error);
+      GUnixFDList *fds;
+      guint n_pieces = aqmp_write_queue_peek (&self->queue, pieces, MAX_PIECES, &fds);
+      gssize n_written = self->channel->kind->write (self->channel, pieces, n_pieces, fds, &error);
 
       if (n_written >= 0)
         aqmp_write_queue_advance (&self->queue, n_written);
@@ -715,6 +716,25 @@ aqmp_transport_set_max_message_size (AqmpTransport *self,
   self->max_message_size = max_message_size;
 }
 
+void
+aqmp_transport_set_largest_write (AqmpTransport *self,
+                                  gsize          largest_write)
+{
+  lock (self);
+  if (self->channel != NULL)
+    self->channel->largest_write = largest_write;
+  unlock (self);
+}
+
+void
+aqmp_transport_allow_goodbye (AqmpTransport *self)
+{
+  lock (self);
+  if (self->channel != NULL)
+    self->channel->says_goodbye = TRUE;
+  unlock (self);
+}
+
 gsize
 aqmp_transport_get_queued_bytes (AqmpTransport *self)
 {
@@ -738,9 +758,10 @@ aqmp_transport_begin_message (AqmpTransport *self)
 
 void
 aqmp_transport_commit_message (AqmpTransport *self,
-                               guint64        token)
+                               guint64        token,
+                               GUnixFDList   *fds)
 {
-  aqmp_write_queue_commit (&self->queue, token);
+  aqmp_write_queue_commit (&self->queue, token, fds);
   unlock_and_wake (self);
 }
 
@@ -762,6 +783,18 @@ aqmp_transport_remove_message (AqmpTransport *self,
   unlock_and_wake (self);
 
   return removed;
+}
+
+guint
+aqmp_transport_get_max_fds (AqmpTransport *self)
+{
+  guint max_fds;
+
+  lock (self);
+  max_fds = self->channel != NULL ? self->channel->max_fds : 0;
+  unlock (self);
+
+  return max_fds;
 }
 
 guint64

@@ -14,10 +14,11 @@
 /* Positions count from the first byte ever queued, so that nothing changes when the text moves to the front. */
 typedef struct
 {
-  guint64  token;
-  guint64  start;
-  guint64  end;
-  gboolean removed;
+  guint64      token;
+  guint64      start;
+  guint64      end;
+  GUnixFDList *fds;     /* (owned) (nullable): until the first byte is written, or it is taken back */
+  gboolean     removed;
 } Record;
 
 #define record_at(self, index) (&g_array_index ((self)->records, Record, index))
@@ -32,9 +33,24 @@ aqmp_write_queue_init (AqmpWriteQueue *self)
   };
 }
 
+static void
+drop_fds (AqmpWriteQueue *self,
+          Record         *record)
+{
+  if (record->fds == NULL)
+    return;
+
+  g_clear_object (&record->fds);
+  self->n_with_fds--;
+}
+
 void
 aqmp_write_queue_clear (AqmpWriteQueue *self)
 {
+  guint i;
+
+  for (i = self->first; i < self->records->len; i++)
+    drop_fds (self, record_at (self, i));
   g_string_free (self->text, TRUE);
   g_array_unref (self->records);
   *self = (AqmpWriteQueue) { NULL, };
@@ -51,15 +67,21 @@ aqmp_write_queue_begin (AqmpWriteQueue *self)
 
 void
 aqmp_write_queue_commit (AqmpWriteQueue *self,
-                         guint64         token)
+                         guint64         token,
+                         GUnixFDList    *fds)
 {
   Record record = {
     .token = token,
     .start = self->text_start + self->composing,
     .end = self->text_start + self->text->len,
+    .fds = fds,
   };
 
   g_assert (self->composing != G_MAXSIZE);
+  g_assert (fds == NULL || record.end > record.start);
+
+  if (fds != NULL)
+    self->n_with_fds++;
 
   g_array_append_val (self->records, record);
   self->length += record.end - record.start;
@@ -225,6 +247,7 @@ aqmp_write_queue_remove (AqmpWriteQueue *self,
   if (record == NULL || record->removed || record->start < self->sent)
     return FALSE;
 
+  drop_fds (self, record);
   record->removed = TRUE;
   self->n_removed++;
   self->length -= record->end - record->start;
@@ -233,12 +256,13 @@ aqmp_write_queue_remove (AqmpWriteQueue *self,
   return TRUE;
 }
 
-/* The pieces between messages that were taken back. A slow peer makes this run often, so it looks no further than what
-   one write could take. */
+/* Message by message: around those that were taken back, and up to the next that has descriptors, as one write can have
+   them at its beginning only. A slow peer makes this run often, so it looks no further than what one write could take. */
 static guint
-peek_around_removed (AqmpWriteQueue *self,
-                     GOutputVector  *pieces,
-                     guint           max)
+peek_records (AqmpWriteQueue *self,
+              GOutputVector  *pieces,
+              guint           max,
+              GUnixFDList   **fds)
 {
   guint n_pieces = 0;
   gsize n_bytes = 0;
@@ -252,6 +276,11 @@ peek_around_removed (AqmpWriteQueue *self,
 
       if (record->removed)
         continue;
+
+      if (record->fds != NULL && n_pieces > 0)
+        break;
+      if (n_pieces == 0)
+        *fds = record->fds;
 
       if (n_pieces > 0 && (const char *) pieces[n_pieces - 1].buffer + pieces[n_pieces - 1].size == text)
         pieces[n_pieces - 1].size += record->end - start;
@@ -269,13 +298,15 @@ peek_around_removed (AqmpWriteQueue *self,
 guint
 aqmp_write_queue_peek (AqmpWriteQueue *self,
                        GOutputVector  *pieces,
-                       guint           max)
+                       guint           max,
+                       GUnixFDList   **fds)
 {
+  *fds = NULL;
   if (self->length == 0)
     return 0;
 
-  if (self->n_removed > 0)
-    return peek_around_removed (self, pieces, max);
+  if (self->n_removed > 0 || self->n_with_fds > 0)
+    return peek_records (self, pieces, max, fds);
 
   pieces[0].buffer = self->text->str + (self->sent - self->text_start);
   pieces[0].size = self->length;
@@ -302,6 +333,7 @@ aqmp_write_queue_advance (AqmpWriteQueue *self,
           self->sent += part;
           written -= part;
           self->written_token = record->token;
+          drop_fds (self, record);
           if (self->sent < record->end)
             break;
         }

@@ -392,35 +392,6 @@ test_flags_not_supported (void)
   test_client_close (client);
 }
 
-static void
-test_descriptors_not_supported (void)
-{
-  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
-  AqmpClient *client = connect_to (mock);
-  g_autoptr (GUnixFDList) empty = g_unix_fd_list_new ();
-  g_autoptr (GUnixFDList) fd_list = g_unix_fd_list_new ();
-  g_auto (TestSlot) slot = TEST_SLOT_INIT;
-  g_autofree char *result = NULL;
-  g_autoptr (GError) error = NULL;
-
-  g_unix_fd_list_append (fd_list, STDIN_FILENO, &error);
-  g_assert_no_error (error);
-  aqmp_client_execute_full_async (client, "getfd", NULL, fd_list, AQMP_EXECUTE_FLAGS_NONE, 0, NULL, test_slot_callback,
-                                  &slot);
-  check_not_supported (client, mock, &slot);
-  aqmp_client_execute_raw_async (client, "{\"execute\": \"getfd\"}", fd_list, NULL, test_slot_callback, &slot);
-  check_not_supported (client, mock, &slot);
-
-  /* None in the list are none. */
-  aqmp_client_execute_full_async (client, "fine", NULL, empty, AQMP_EXECUTE_FLAGS_NONE, 0, NULL, test_slot_callback, &slot);
-  mock_expect (mock, "{'execute': 'fine'}");
-  mock_return (mock, "1");
-  result = test_finish (&slot, &error);
-  g_assert_no_error (error);
-  mock_expect_eof (mock);
-  test_client_close (client);
-}
-
 /* --- S2: no session ----------------------------------------------------------------------------------------------- */
 
 /* Each of the three forms: the class, the state, the way out. */
@@ -577,7 +548,6 @@ main (int    argc,
   g_test_add_func ("/client/execute-raw/exec-oob-not-negotiated", test_raw_oob_not_negotiated);
   g_test_add_func ("/client/execute-raw/exec-oob-negotiated", test_raw_oob_negotiated);
   g_test_add_func ("/client/execute/unknown-flags", test_flags_not_supported);
-  g_test_add_func ("/client/execute/descriptors-not-supported", test_descriptors_not_supported);
   g_test_add_func ("/client/S2/execute-without-session", test_state);
   g_test_add_func ("/client/Q9/thousand-pipelined-answered-in-reverse", test_pipelined_reverse);
 

@@ -11,7 +11,8 @@
 #include <sys/prctl.h>
 
 #define N_QUITS 50
-#define N_BEFORE_QUIT 20
+/* With the quit, as many as are sent before one is answered. */
+#define N_BEFORE_QUIT 7
 
 typedef GIOStream *(*WrapFunc) (GIOStream *base);
 

@@ -173,7 +173,7 @@ write_all (AqmpChannel  *channel,
     {
       g_autoptr (GError) local_error = NULL;
       GOutputVector piece = { text + done, length - done };
-      gssize n_written = channel->kind->write (channel, &piece, piece.size > 0 ? 1 : 0, &local_error);
+      gssize n_written = channel->kind->write (channel, &piece, piece.size > 0 ? 1 : 0, NULL, &local_error);
 
       if (n_written >= 0)
         done += n_written;
@@ -340,7 +340,7 @@ test_writes_a_lot (gconstpointer kind)
     {
       char buffer[10000];
       GOutputVector piece = { text + done, 400000 - done };
-      gssize n_written = channel->kind->write (channel, &piece, piece.size > 0 ? 1 : 0, NULL);
+      gssize n_written = channel->kind->write (channel, &piece, piece.size > 0 ? 1 : 0, NULL, NULL);
       gssize n_read;
 
       if (n_written > 0)
@@ -562,13 +562,13 @@ test_same_bytes_again (void)
 
   output->n_refusals = 2;
   /* Taken, for it was tried. */
-  g_assert_cmpint (channel->kind->write (channel, &first, 1, &error), ==, 6);
+  g_assert_cmpint (channel->kind->write (channel, &first, 1, NULL, &error), ==, 6);
   g_assert_cmpuint (channel->kind->get_unwritten (channel), ==, 6);
   /* The queue may have changed; that waits its turn. */
-  g_assert_cmpint (channel->kind->write (channel, &other, 1, &error), ==, -1);
+  g_assert_cmpint (channel->kind->write (channel, &other, 1, NULL, &error), ==, -1);
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
   g_clear_error (&error);
-  g_assert_cmpint (channel->kind->write (channel, &other, 1, &error), ==, 7);
+  g_assert_cmpint (channel->kind->write (channel, &other, 1, NULL, &error), ==, 7);
   g_assert_cmpuint (channel->kind->get_unwritten (channel), ==, 0);
   g_assert_cmpstr (output->written->str, ==, "first another");
   aqmp_channel_close (channel, NULL);
@@ -671,7 +671,7 @@ test_close_while_writing (void)
   g_assert_no_errno (setsockopt (peer[0], SOL_SOCKET, SO_RCVBUF, &small, sizeof small));
   channel = aqmp_channel_new (stream);
   g_object_unref (stream);
-  while (channel->kind->write (channel, &piece, 1, NULL) > 0)
+  while (channel->kind->write (channel, &piece, 1, NULL, NULL) > 0)
     drive (channel, FALSE);
   aqmp_channel_close (channel, context);
 

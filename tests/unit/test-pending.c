@@ -149,7 +149,7 @@ static void
 add (AqmpPending *pending,
      AqmpCall    *call)
 {
-  g_assert_true (aqmp_pending_add (pending, call));
+  g_assert_true (aqmp_pending_add (pending, call, FALSE));
   aqmp_call_unref (call);
 }
 
@@ -215,13 +215,13 @@ test_id_in_use (void)
 
   aqmp_pending_init (&pending);
   add (&pending, first);
-  g_assert_false (aqmp_pending_add (&pending, second));
+  g_assert_false (aqmp_pending_add (&pending, second, FALSE));
   g_assert_true (find (&pending, "\"x\"") == first);
   g_assert_cmpuint (pending.order.length, ==, 1);
 
   /* Abandoned, it still is. */
   aqmp_pending_abandon (&pending, first);
-  g_assert_false (aqmp_pending_add (&pending, second));
+  g_assert_false (aqmp_pending_add (&pending, second, FALSE));
   end (&pending, first);
   add (&pending, second);
   end (&pending, second);

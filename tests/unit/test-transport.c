@@ -353,7 +353,7 @@ queue_text (Fixture    *self,
             const char *text)
 {
   g_string_append (aqmp_transport_begin_message (self->transport), text);
-  aqmp_transport_commit_message (self->transport, ++self->token);
+  aqmp_transport_commit_message (self->transport, ++self->token, NULL);
   return self->token;
 }
 
@@ -1340,7 +1340,7 @@ write_many (gpointer data)
       GString *text = aqmp_transport_begin_message (transport);
 
       g_string_append_printf (text, "%u:%u\n", self->number, i);
-      aqmp_transport_commit_message (transport, ++self->fixture->token);
+      aqmp_transport_commit_message (transport, ++self->fixture->token, NULL);
     }
 
   g_atomic_int_add (self->n_running, -1);

@@ -19,7 +19,7 @@ queue_text (AqmpWriteQueue *queue,
             const char     *text)
 {
   g_string_append (aqmp_write_queue_begin (queue), text);
-  aqmp_write_queue_commit (queue, token);
+  aqmp_write_queue_commit (queue, token, NULL);
 }
 
 /* (transfer full): what peek shows, joined. */
@@ -30,7 +30,8 @@ peek_text (AqmpWriteQueue *queue,
 {
   GOutputVector pieces[MAX_PIECES];
   GString *text = g_string_new (NULL);
-  guint n = aqmp_write_queue_peek (queue, pieces, max);
+  GUnixFDList *fds;
+  guint n = aqmp_write_queue_peek (queue, pieces, max, &fds);
   guint i;
 
   g_assert_cmpuint (n, <=, max);
@@ -305,7 +306,8 @@ test_remove_many (void)
   while (aqmp_write_queue_get_length (&queue) > 0)
     {
       GOutputVector pieces[3];
-      guint n_pieces = aqmp_write_queue_peek (&queue, pieces, 3);
+      GUnixFDList *fds;
+      guint n_pieces = aqmp_write_queue_peek (&queue, pieces, 3, &fds);
       gsize taken = 0;
 
       g_assert_cmpuint (n_pieces, >, 0);
