@@ -103,7 +103,7 @@ pollable_write (AqmpChannel          *channel,
   if (n_pieces == 0)
     return 0;
 
-  taken = aqmp_channel_limit_write (channel, pieces[0].size, self->most);
+  taken = aqmp_channel_limit_write (channel, pieces, n_pieces, self->most);
   g_byte_array_append (self->unwritten, pieces[0].buffer, taken);
 
   if (!push_unwritten (self, &local_error) && !g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
@@ -206,6 +206,8 @@ pollable_close (AqmpChannel  *channel,
   PollableChannel *self = (PollableChannel *) channel;
 
   pollable_watch (channel, FALSE, FALSE);
+  /* The rest of a record would go first, and have to wait for room; and what is cut off is no clean end. */
+  channel->says_goodbye = channel->says_goodbye && self->unwritten->len == 0;
   aqmp_channel_close_stream (channel);
   aqmp_channel_clear (channel);
   g_byte_array_unref (self->unwritten);

@@ -53,6 +53,7 @@ struct _AqmpChannel
   int           fd;       /* of a socket, or -1 */
   guint         max_fds;  /* how many file descriptors it can send at once */
   gsize         largest_write; /* what a kind other than a socket hands on at once; 0: as much as it likes */
+  gboolean      last_byte_apart; /* such a kind hands on the last byte that there is by itself */
   gboolean      says_goodbye;  /* TLS may tell the peer that it closes, if that need not wait */
   GMainContext *context;  /* (owned) (nullable): NULL for a socket */
 };
@@ -71,9 +72,10 @@ void         aqmp_channel_init         (AqmpChannel           *self,
                                         const AqmpChannelKind *kind,
                                         GIOStream             *stream);
 void         aqmp_channel_clear        (AqmpChannel           *self);
-/* How much of @available bytes to hand on; @most: what the kind likes. */
+/* How much of the first piece to hand on; @most: what the kind likes. */
 gsize        aqmp_channel_limit_write  (AqmpChannel           *self,
-                                        gsize                  available,
+                                        const GOutputVector   *pieces,
+                                        guint                  n_pieces,
                                         gsize                  most);
 void         aqmp_channel_close_stream (AqmpChannel           *self);
 

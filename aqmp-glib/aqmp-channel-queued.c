@@ -198,7 +198,7 @@ queued_write (AqmpChannel          *channel,
   if (n_pieces == 0)
     return 0;
 
-  taken = aqmp_channel_limit_write (channel, pieces[0].size, LARGEST_TRANSFER);
+  taken = aqmp_channel_limit_write (channel, pieces, n_pieces, LARGEST_TRANSFER);
   g_byte_array_append (self->out, pieces[0].buffer, taken);
   start_writing (self);
   return taken;

@@ -58,13 +58,18 @@ aqmp_channel_clear (AqmpChannel *self)
 }
 
 gsize
-aqmp_channel_limit_write (AqmpChannel *self,
-                          gsize        available,
-                          gsize        most)
+aqmp_channel_limit_write (AqmpChannel         *self,
+                          const GOutputVector *pieces,
+                          guint                n_pieces,
+                          gsize                most)
 {
+  gsize size = pieces[0].size;
+
+  if (self->last_byte_apart && n_pieces == 1 && size > 1)
+    size--;
   if (self->largest_write > 0)
     most = MIN (most, self->largest_write);
-  return MIN (available, most);
+  return MIN (size, most);
 }
 
 /* (transfer full) (nullable): what TLS runs over. */

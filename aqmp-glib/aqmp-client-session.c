@@ -42,10 +42,10 @@ hold_event (AqmpClient *self,
   priv->held_bytes += g_bytes_get_size (message);
   if (priv->held_bytes > limit)
     {
+      g_autofree char *number = g_strdup_printf ("%" G_GUINT64_FORMAT, limit);
+
       fail (self, g_error_new (AQMP_ERROR, AQMP_ERROR_MESSAGE_TOO_LARGE,
-                               _("The server sent more than %" G_GUINT64_FORMAT " bytes of events before the session was "
-                                 "established"),
-                               limit));
+                               _("The server sent more than %s bytes of events before the session was established"), number));
       return;
     }
 
@@ -172,10 +172,10 @@ parse_greeting (const AqmpMessage  *message,
   return greeting;
 }
 
-/* Before 8.0, QEMU takes as many bytes as it is ready for, one, out of a TLS record, and then waits for its socket to become
-   readable, which the rest of that record does not bring about. */
+/* Before 8.0, QEMU takes one byte at a time, and waits for its socket to become readable in between: what TLS has taken from
+   there already does not make it so. Everything but the last record gets through, and of that one byte. */
 static gboolean
-reads_small_records_only (AqmpGreeting *greeting)
+needs_last_byte_apart (AqmpGreeting *greeting)
 {
   return aqmp_greeting_get_major (greeting) < 8;
 }
@@ -196,7 +196,7 @@ take_greeting (AqmpClient        *self,
       return;
     }
 
-  aqmp_protocol_set_small_records (AQMP_PROTOCOL (self), reads_small_records_only (greeting));
+  aqmp_protocol_set_last_byte_apart (AQMP_PROTOCOL (self), needs_last_byte_apart (greeting));
   aqmp_client_set_greeting (self, greeting);
   /* A handler of that may have ended the attempt. */
   if (priv->establishing != task)
@@ -291,7 +291,7 @@ aqmp_client_establish_session (AqmpProtocol  *protocol,
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
 
   /* Until its version is known. */
-  aqmp_protocol_set_small_records (protocol, TRUE);
+  aqmp_protocol_set_last_byte_apart (protocol, TRUE);
 
   if (!priv->await_greeting && !priv->negotiate)
     {

@@ -206,6 +206,7 @@ check_filtered (AqmpProtocol  *protocol,
     return TRUE;
 
   g_set_error (error, AQMP_ERROR, AQMP_ERROR_INVALID_MESSAGE,
+               /* Translators: the name of a class, then nothing, or a colon and what is wrong */
                _("filter_outbound() of %s has to leave a command valid JSON with the “id” that it had%s%s"),
                G_OBJECT_TYPE_NAME (protocol), local_error != NULL ? ": " : "",
                local_error != NULL ? local_error->message : "");

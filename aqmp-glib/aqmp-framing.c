@@ -144,10 +144,12 @@ static AqmpFramingResult
 too_large (guint64   max_message_size,
            GError  **error)
 {
+  g_autofree char *number = g_strdup_printf ("%" G_GUINT64_FORMAT, max_message_size);
+
   g_set_error (error, AQMP_ERROR, AQMP_ERROR_MESSAGE_TOO_LARGE,
-               _("A message from the peer exceeds the limit of %" G_GUINT64_FORMAT " bytes; raise “max-message-size” if "
-                 "such messages are expected"),
-               max_message_size);
+               _("A message from the peer exceeds the limit of %s bytes; raise “max-message-size” if such messages are "
+                 "expected"),
+               number);
   return AQMP_FRAMING_ERROR;
 }
 

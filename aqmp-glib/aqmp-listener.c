@@ -80,10 +80,9 @@ explain_path_in_use (const char  *path,
   if (lstat (path, &status) < 0 || S_ISSOCK (status.st_mode))
     return;
 
-  explained = g_error_new ((*error)->domain, (*error)->code,
-                           S_ISDIR (status.st_mode) ? _("There is a directory at “%s”; choose another path")
-                                                    : _("There is something at “%s” that is no socket; choose another path"),
-                           path);
+  explained = g_error_new_literal ((*error)->domain, (*error)->code,
+                                   S_ISDIR (status.st_mode) ? _("there is a directory; choose another path")
+                                                            : _("there is something that is no socket; choose another path"));
   g_clear_error (error);
   *error = explained;
 }
@@ -113,6 +112,23 @@ check_path (const char  *path,
   return FALSE;
 }
 
+/* Linux would find an abstract name for a UNIX address without any, where everybody may connect. */
+static gboolean
+check_address (GSocketAddress  *address,
+               GError         **error)
+{
+  const char *path = get_path (address);
+
+  if (G_IS_UNIX_SOCKET_ADDRESS (address) && g_unix_socket_address_get_path_len (G_UNIX_SOCKET_ADDRESS (address)) == 0)
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                           _("The address has neither a path nor a name; give it one"));
+      return FALSE;
+    }
+
+  return path == NULL || check_path (path, error);
+}
+
 static gboolean
 bind_socket (GSocket         *socket,
              GSocketAddress  *address,
@@ -121,13 +137,9 @@ bind_socket (GSocket         *socket,
   const char *path = get_path (address);
   GError *local_error = NULL;
 
+  /* Before it is bound: Linux then makes the socket file with these permissions, as open() would. */
   if (path != NULL)
-    {
-      if (!check_path (path, error))
-        return FALSE;
-      /* Before it is bound: Linux then makes the socket file with these permissions, as open() would. */
-      fchmod (g_socket_get_fd (socket), S_IRUSR | S_IWUSR);
-    }
+    fchmod (g_socket_get_fd (socket), S_IRUSR | S_IWUSR);
 
   if (g_socket_bind (socket, address, TRUE, &local_error))
     return TRUE;
@@ -155,7 +167,8 @@ remember_path (AqmpListener *self,
   if (path == NULL || lstat (path, &status) < 0)
     return;
 
-  self->path = g_strdup (path);
+  /* The working directory can be another one by then. */
+  self->path = g_canonicalize_filename (path, NULL);
   self->device = status.st_dev;
   self->inode = status.st_ino;
 }
@@ -179,6 +192,9 @@ aqmp_listener_new (GSocketAddress  *address,
 {
   g_autoptr (GSocket) socket = NULL;
   AqmpListener *self;
+
+  if (!check_address (address, error))
+    return NULL;
 
   socket = g_socket_new (g_socket_address_get_family (address), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
   if (socket == NULL || !bind_socket (socket, address, error))

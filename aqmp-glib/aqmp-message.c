@@ -102,7 +102,7 @@ bad_reply (const AqmpMessage *self,
 {
   g_autofree char *excerpt = aqmp_excerpt (self->text, self->length);
 
-  return g_error_new (AQMP_ERROR, AQMP_ERROR_BAD_REPLY, _("The server's reply is malformed: %s: %s"), what, excerpt);
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_BAD_REPLY, _("The server’s reply is malformed: %s: %s"), what, excerpt);
 }
 
 /* Where class and description are, or what is wrong with the “error”. */

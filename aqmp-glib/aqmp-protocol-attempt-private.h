@@ -39,6 +39,7 @@ struct _AqmpAttempt
   AqmpListener       *listener;     /* (owned) (nullable): until the first peer */
   GIOStream          *peer;         /* (owned) (nullable): it has come, and nobody accepts yet */
   GError             *peer_error;   /* (owned) (nullable): none will come, and nobody accepts yet */
+  GError             *failure;      /* (owned) (nullable): why it failed */
 };
 
 AqmpAttempt *aqmp_attempt_ref             (AqmpAttempt        *attempt);

@@ -82,8 +82,9 @@ listen_at (AqmpAttempt     *attempt,
     return FALSE;
 
   aqmp_listener_attach (attempt->listener, attempt->context, G_OBJECT (self), on_peer);
+  g_set_object (&attempt->address, G_SOCKET_CONNECTABLE (aqmp_listener_get_address (attempt->listener)));
   if (effective_address != NULL)
-    *effective_address = g_object_ref (aqmp_listener_get_address (attempt->listener));
+    *effective_address = G_SOCKET_ADDRESS (g_object_ref (attempt->address));
   /* Its handlers may have it disconnected. */
   aqmp_protocol_set_listen_address (self, aqmp_listener_get_address (attempt->listener));
   return TRUE;
@@ -108,17 +109,17 @@ start_server (AqmpAttempt     *attempt,
   g_autoptr (GError) cause = NULL;
 
   aqmp_attempt_begin (attempt);
-
   if (!attempt->over && !listen_at (attempt, address, effective_address, &cause))
-    {
-      g_propagate_error (error, aqmp_attempt_explain (attempt, cause));
-      aqmp_protocol_attempt_fail (attempt->self, cause);
-      return FALSE;
-    }
+    aqmp_protocol_attempt_fail (attempt->self, cause);
 
-  if (attempt->over)
-    g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("It was disconnected meanwhile"));
-  return !attempt->over;
+  if (!attempt->over)
+    return TRUE;
+
+  if (attempt->failure != NULL)
+    g_propagate_error (error, g_error_copy (attempt->failure));
+  else
+    g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("It was disposed of meanwhile"));
+  return FALSE;
 }
 
 /**
@@ -137,7 +138,9 @@ start_server (AqmpAttempt     *attempt,
  *
  * A UNIX socket is created for the user who runs the program only, and unlinked when listening ends. If there is a socket at the
  * path which nobody listens on any more, it is replaced; whatever else there is stays as it is, and the error is
- * %G_IO_ERROR_ADDRESS_IN_USE. Other errors are those that the system gives, such as %G_IO_ERROR_PERMISSION_DENIED, and those of TLS.
+ * %G_IO_ERROR_ADDRESS_IN_USE. Other errors are those that the system gives, such as %G_IO_ERROR_PERMISSION_DENIED, and those of
+ * TLS; [error@Error.STATE] if the object was not idle, and [error@Error.INTERRUPTED] if a handler of its signals has disconnected
+ * it.
  *
  * With [property@Protocol:tls] the peer has to speak TLS, which needs [property@Protocol:tls-certificate].
  *
@@ -155,6 +158,7 @@ aqmp_protocol_start_server (AqmpProtocol    *self,
                             GError         **error)
 {
   g_autoptr (GSocketAddress) effective = NULL;
+  g_autoptr (AqmpProtocol) kept = NULL;
   AqmpAttempt *attempt;
   gboolean started;
 
@@ -167,6 +171,8 @@ aqmp_protocol_start_server (AqmpProtocol    *self,
   if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, error))
     return FALSE;
 
+  /* Handlers may drop the last reference. */
+  kept = g_object_ref (self);
   attempt = new_server (self, address);
   started = start_server (attempt, address, &effective, error);
   if (started && effective_address != NULL)
@@ -221,7 +227,6 @@ aqmp_protocol_accept_async (AqmpProtocol        *self,
                             GAsyncReadyCallback  callback,
                             gpointer             user_data)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GTask) task = NULL;
   AqmpAttempt *attempt;
 
@@ -230,7 +235,7 @@ aqmp_protocol_accept_async (AqmpProtocol        *self,
 
   task = aqmp_protocol_new_task (self, cancellable, callback, user_data, aqmp_protocol_accept_async, "[aqmp] accept");
 
-  attempt = priv->attempt;
+  attempt = aqmp_protocol_get_private (self)->attempt;
   if (attempt == NULL || !attempt->is_server || attempt->task != NULL)
     {
       g_task_return_error (task, no_server (self));

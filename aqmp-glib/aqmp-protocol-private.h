@@ -95,7 +95,7 @@ typedef struct
 
   AqmpTls        tls;                 /* for the next attempt */
   guint          tls_record_size;     /* 0: as large as the session needs them */
-  gboolean       small_records;       /* the session needs them to be of one byte */
+  gboolean       last_byte_apart;     /* the session needs a record of its own for it */
   guint64        max_message_size;
   guint          connect_timeout;
   guint          flush_timeout;
@@ -129,9 +129,9 @@ gboolean      aqmp_protocol_remove_message        (AqmpProtocol  *self,
 /* Locked. Messages up to this token were written, at least partly. */
 guint64       aqmp_protocol_get_written_token     (AqmpProtocol  *self);
 
-/* Whether the peer can only read TLS records of one byte; from the beginning of an attempt it is not so. */
-void          aqmp_protocol_set_small_records     (AqmpProtocol  *self,
-                                                   gboolean       small_records);
+/* Whether the peer needs the last byte that it is sent in a TLS record of its own; not at the beginning of an attempt. */
+void          aqmp_protocol_set_last_byte_apart   (AqmpProtocol  *self,
+                                                   gboolean       last_byte_apart);
 
 /* Inside message_received: whether @message is the very one that the frame function found last. */
 gboolean      aqmp_protocol_is_as_framed          (AqmpProtocol  *self,

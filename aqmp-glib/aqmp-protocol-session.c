@@ -25,6 +25,7 @@ attempt_clear (gpointer data)
   g_clear_object (&attempt->address);
   g_clear_object (&attempt->peer);
   g_clear_error (&attempt->peer_error);
+  g_clear_error (&attempt->failure);
   aqmp_tls_clear (&attempt->tls);
 }
 
@@ -58,12 +59,12 @@ aqmp_protocol_abandon_attempt (AqmpProtocol  *self,
 
 /* --- Failing ------------------------------------------------------------------------------------------------------ */
 
-/* A server that does not like our certificate, or misses it, need not say so, and closes after the handshake at the earliest. */
+/* A peer that does not like our certificate, or misses it, need not say so, and may close after the handshake only. */
 static gboolean
 may_be_for_certificate (AqmpAttempt  *attempt,
                         const GError *error)
 {
-  return attempt->stage == AQMP_ATTEMPT_ESTABLISHING && attempt->tls.enabled && !attempt->is_server &&
+  return attempt->stage == AQMP_ATTEMPT_ESTABLISHING && attempt->tls.enabled &&
          (error->domain == G_TLS_ERROR || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED));
 }
 
@@ -83,7 +84,7 @@ prefix_error (AqmpAttempt  *attempt,
   else if (address == NULL)
     g_prefix_error (error, _("Could not establish the connection: "));
   else if (attempt->is_server)
-    g_prefix_error (error, _("Could not establish a connection at “%s”: "), address);
+    g_prefix_error (error, _("Could not establish a connection by listening at “%s”: "), address);
   else
     g_prefix_error (error, _("Could not establish the connection to “%s”: "), address);
 }
@@ -102,20 +103,21 @@ aqmp_attempt_explain (AqmpAttempt  *attempt,
   return explained;
 }
 
-/* Without a task, that of a server whose peer nobody accepts, the error is only in the state that is entered. */
 void
 aqmp_protocol_attempt_fail (AqmpProtocol *self,
                             const GError *error)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  g_autoptr (GError) explained = aqmp_attempt_explain (priv->attempt, error);
+  AqmpAttempt *attempt = aqmp_attempt_ref (aqmp_protocol_get_private (self)->attempt);
+  g_autoptr (GError) explained = aqmp_attempt_explain (attempt, error);
   g_autoptr (GCancellable) cancellable = NULL;
   g_autoptr (GTask) task = aqmp_protocol_abandon_attempt (self, &cancellable);
 
+  attempt->failure = g_error_copy (explained);
   aqmp_protocol_end (self, explained, NULL);
   g_cancellable_cancel (cancellable);
   if (task != NULL)
     g_task_return_error (task, g_steal_pointer (&explained));
+  aqmp_attempt_unref (attempt);
 }
 
 static GError *
@@ -393,7 +395,7 @@ aqmp_attempt_begin (AqmpAttempt *attempt)
 
   priv->attempt = aqmp_attempt_ref (attempt);
   priv->session_serial++;
-  priv->small_records = FALSE;
+  priv->last_byte_apart = FALSE;
 
   aqmp_protocol_lock (self);
   aqmp_protocol_set_owner_locked (self, attempt->context);

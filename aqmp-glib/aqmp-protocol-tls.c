@@ -44,21 +44,17 @@ void
 aqmp_protocol_apply_record_size (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  gsize size = priv->tls_record_size;
 
-  if (priv->transport == NULL || !is_secure (priv->stream))
-    return;
-
-  if (size == 0 && priv->small_records)
-    size = 1;
-  aqmp_transport_set_largest_write (priv->transport, size);
+  if (priv->transport != NULL && is_secure (priv->stream))
+    aqmp_transport_set_portions (priv->transport, priv->tls_record_size,
+                                 priv->tls_record_size == 0 && priv->last_byte_apart);
 }
 
 void
-aqmp_protocol_set_small_records (AqmpProtocol *self,
-                                 gboolean      small_records)
+aqmp_protocol_set_last_byte_apart (AqmpProtocol *self,
+                                   gboolean      last_byte_apart)
 {
-  aqmp_protocol_get_private (self)->small_records = small_records;
+  aqmp_protocol_get_private (self)->last_byte_apart = last_byte_apart;
   aqmp_protocol_apply_record_size (self);
 }
 
@@ -444,7 +440,7 @@ aqmp_protocol_tls_class_init (GObjectClass *klass)
   /**
    * AqmpProtocol:tls-database: (getter get_tls_database) (setter set_tls_database)
    *
-   * The authorities that are trusted to sign the certificate of the peer, for example a [class@Gio.TlsFileDatabase]. %NULL
+   * The authorities that are trusted to sign the certificate of the peer, for example a [iface@Gio.TlsFileDatabase]. %NULL
    * stands for those that the system trusts.
    *
    * Since: 1.0
@@ -486,9 +482,10 @@ aqmp_protocol_tls_class_init (GObjectClass *klass)
    *
    * How many bytes are sent in one TLS record at most, from 1 to 16384; also for a [class@Gio.TlsConnection] that was opened.
    *
-   * 0, as it is at first, leaves it to the session, which makes them as large as TLS allows; but a [class@Client] sends records of
-   * a single byte to a QEMU before 8.0, and to a server that does not greet. Such a QEMU takes one byte out of each record
-   * and then waits for the next record to arrive, so that a command which comes as a whole is not answered.
+   * 0, as it is at first, leaves it to the session: records are as large as TLS allows, and a [class@Client] puts the last
+   * byte of what it sends into a record of its own if it talks to a QEMU before 8.0, or to a server that does not greet. Such a QEMU
+   * takes a single byte out of the last record that has arrived, and then waits for another one: a command that comes as a whole,
+   * in one record, is not answered.
    *
    * Since: 1.0
    */

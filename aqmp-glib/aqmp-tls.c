@@ -109,6 +109,10 @@ on_accept_certificate (GTlsConnection       *connection,
 {
   Handshake *self = user_data;
 
+  /* GIO asks a server about every certificate of a client, also about one that has passed. */
+  if (flags == 0)
+    return TRUE;
+
   self->flags = flags;
   return self->accept (self->data, certificate, flags);
 }
@@ -122,10 +126,15 @@ append_reason (GString    *reasons,
   g_string_append (reasons, reason);
 }
 
+/* Without the port, which plays no part in a certificate. Only a client gets here. */
 static char *
 describe_identity (Handshake *self)
 {
-  return self->identity != NULL ? g_socket_connectable_to_string (self->identity) : g_strdup ("?");
+  if (G_IS_NETWORK_ADDRESS (self->identity))
+    return g_strdup (g_network_address_get_hostname (G_NETWORK_ADDRESS (self->identity)));
+  if (G_IS_INET_SOCKET_ADDRESS (self->identity))
+    return g_inet_address_to_string (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (self->identity)));
+  return g_socket_connectable_to_string (self->identity);
 }
 
 /* GIO only says that it is unacceptable. */
@@ -147,7 +156,7 @@ describe_flags (Handshake *self)
   GString *reasons = g_string_new (NULL);
   guint i;
 
-  if (self->flags & G_TLS_CERTIFICATE_BAD_IDENTITY)
+  if (self->identity != NULL && (self->flags & G_TLS_CERTIFICATE_BAD_IDENTITY))
     {
       g_autofree char *identity = describe_identity (self);
       g_autofree char *reason = g_strdup_printf (_("it is not for “%s”"), identity);

@@ -45,9 +45,11 @@ void           aqmp_transport_set_reading          (AqmpTransport  *self,
 void           aqmp_transport_set_max_message_size (AqmpTransport  *self,
                                                     guint64         max_message_size);
 gsize          aqmp_transport_get_queued_bytes     (AqmpTransport  *self);
-/* The most bytes that a stream which is no plain socket is given at once: 0 for as many as it takes. */
-void           aqmp_transport_set_largest_write    (AqmpTransport  *self,
-                                                    gsize           largest_write);
+/* How a stream which is no plain socket is given its bytes. @largest_write: the most at once, 0 for as many as it takes.
+   @last_byte_apart: the last one that there is comes by itself. */
+void           aqmp_transport_set_portions         (AqmpTransport  *self,
+                                                    gsize           largest_write,
+                                                    gboolean        last_byte_apart);
 /* When it is closed, TLS may tell the peer so, if that need not wait. */
 void           aqmp_transport_allow_goodbye        (AqmpTransport  *self);
 /* One round without any GMainContext of the owner's: writes, waits, reads, delivers. Waits for @timeout_ms at most (-1:

@@ -717,12 +717,16 @@ aqmp_transport_set_max_message_size (AqmpTransport *self,
 }
 
 void
-aqmp_transport_set_largest_write (AqmpTransport *self,
-                                  gsize          largest_write)
+aqmp_transport_set_portions (AqmpTransport *self,
+                             gsize          largest_write,
+                             gboolean       last_byte_apart)
 {
   lock (self);
   if (self->channel != NULL)
-    self->channel->largest_write = largest_write;
+    {
+      self->channel->largest_write = largest_write;
+      self->channel->last_byte_apart = last_byte_apart;
+    }
   unlock (self);
 }
 

@@ -12,6 +12,8 @@ import System from 'system';
 
 Gio._promisify(Aqmp.Protocol.prototype, 'connect_async', 'connect_finish');
 Gio._promisify(Aqmp.Protocol.prototype, 'open_async', 'open_finish');
+Gio._promisify(Aqmp.Protocol.prototype, 'accept_async', 'accept_finish');
+Gio._promisify(Aqmp.Protocol.prototype, 'start_server_and_accept_async', 'start_server_and_accept_finish');
 Gio._promisify(Aqmp.Protocol.prototype, 'disconnect_async', 'disconnect_finish');
 Gio._promisify(Aqmp.Protocol.prototype, 'flush_async', 'flush_finish');
 Gio._promisify(Aqmp.Protocol.prototype, 'read_message_async', 'read_message_finish');
@@ -21,6 +23,7 @@ Gio._promisify(Aqmp.Client.prototype, 'execute_raw_async', 'execute_raw_finish')
 
 const BOUND_S = 10 * Number(GLib.getenv('AQMP_TEST_TIMEOUT_SCALE') ?? 1);
 const path = ARGV[0];
+const certificates = GLib.getenv('AQMP_TEST_CERTIFICATES');
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -127,6 +130,104 @@ const tests = {
         await executeRaw(client, {execute: 'query-status'});
         await client.disconnect_async(null);
     },
+};
+
+// --- listening, TLS and file descriptors ---
+
+// Runs test() while there is a QEMU whose monitor is on the chardev.
+async function withGuest(chardev, args, test) {
+    // A test that gives up leaves nobody behind.
+    const guest = Gio.Subprocess.new(['setpriv', '--pdeathsig', 'KILL',
+        'qemu-system-x86_64', '-M', 'none', '-S', '-display', 'none', ...args,
+        '-chardev', `socket,id=qmp,server=off,${chardev}`, '-mon', 'chardev=qmp,mode=control'], Gio.SubprocessFlags.NONE);
+    try {
+        await test();
+    } finally {
+        guest.force_exit();
+        guest.wait(null);
+    }
+}
+
+function pem(directory, name) {
+    return GLib.build_filenamev([certificates, directory, `${name}.pem`]);
+}
+
+const listeningPath = `${path}.listening`;
+
+tests['client/listening'] = async () => {
+    const client = new Aqmp.Client();
+    equal(client.listenAddress, null);
+    const [started, address] = client.start_server(Aqmp.address_parse(listeningPath));
+    equal([started, address.path, client.listen_address.path, client.runstate],
+        [true, listeningPath, listeningPath, Aqmp.Runstate.CONNECTING]);
+    await withGuest(`path=${listeningPath}`, [], async () => {
+        equal(await client.accept_async(null), true);
+        equal(client.listenAddress, null);
+        equal((await executeRaw(client, {execute: 'query-status'})).return.status, 'prelaunch');
+        await client.disconnect_async(null);
+    });
+    await fails(client.accept_async(null), Aqmp.Error, Aqmp.Error.STATE, 'no server was started');
+};
+
+tests['client/listening/cancelled'] = async () => {
+    const client = new Aqmp.Client();
+    const cancellable = new Gio.Cancellable();
+    const call = client.start_server_and_accept_async(Aqmp.address_parse('127.0.0.1:0'), cancellable);
+    equal(client.listenAddress.port > 0, true);
+    cancellable.cancel();
+    await fails(call, Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED);
+    equal(client.runstate, Aqmp.Runstate.IDLE);
+};
+
+tests['client/tls/properties'] = async () => {
+    const tlsServerIdentity = Gio.NetworkAddress.new('vm.example', 0);
+    const client = new Aqmp.Client({tls: true, tlsServerIdentity, tlsRecordSize: 1});
+    equal([client.tls, client.tlsServerIdentity === tlsServerIdentity, client.tlsRecordSize, client.tlsAuthMode],
+        [true, true, 1, Gio.TlsAuthenticationMode.NONE]);
+    client.tls_auth_mode = Gio.TlsAuthenticationMode.REQUESTED;
+    client.tlsInteraction = new Gio.TlsInteraction();
+    client.tlsServerIdentity = null;
+    equal([client.get_tls_auth_mode(), client.tlsInteraction instanceof Gio.TlsInteraction, client.tlsServerIdentity,
+        client.tlsCertificate, client.tlsDatabase], [Gio.TlsAuthenticationMode.REQUESTED, true, null, null, null]);
+};
+
+if (certificates) {
+    tests['client/tls'] = async () => {
+        const known = Gio.TlsCertificate.new_from_file(pem('good', 'client-cert'));
+        const asked = [];
+        const client = new Aqmp.Client({
+            tls: true,
+            tls_certificate: Gio.TlsCertificate.new_from_files(pem('good', 'server-cert'), pem('good', 'server-key')),
+            tls_database: Gio.TlsFileDatabase.new(pem('other-ca', 'ca-cert')),
+            tls_auth_mode: Gio.TlsAuthenticationMode.REQUIRED,
+        });
+        client.connect('accept-certificate', (_, certificate, errors) => {
+            asked.push(errors);
+            return certificate.is_same(known);
+        });
+        const call = client.start_server_and_accept_async(Aqmp.address_parse('127.0.0.1:0'), null);
+        const directory = GLib.build_filenamev([certificates, 'good']);
+        await withGuest(`host=localhost,port=${client.listenAddress.port},tls-creds=tls0`,
+            ['-object', `tls-creds-x509,id=tls0,dir=${directory},endpoint=client`], async () => {
+                equal(await call, true);
+                equal(asked, [Gio.TlsCertificateFlags.UNKNOWN_CA]);
+                equal((await executeRaw(client, {execute: 'query-status'})).return.status, 'prelaunch');
+                await client.disconnect_async(null);
+            });
+    };
+}
+
+tests['client/descriptors'] = async () => {
+    const client = await connected();
+    const socket = Gio.Socket.new(Gio.SocketFamily.UNIX, Gio.SocketType.STREAM, Gio.SocketProtocol.DEFAULT);
+    const fds = new Gio.UnixFDList();
+    fds.append(socket.fd);
+    const message = {execute: 'getfd', arguments: {fdname: 'ours'}};
+    const reply = await client.execute_raw_async(JSON.stringify(message), fds, null);
+    equal(JSON.parse(decoder.decode(reply.get_data())).return, {});
+    equal((await executeRaw(client, {execute: 'closefd', arguments: {fdname: 'ours'}})).return, {});
+    equal((await executeRaw(client, {execute: 'closefd', arguments: {fdname: 'ours'}})).error.class, 'GenericError');
+    await client.disconnect_async(null);
 };
 
 // --- a subclass; "cat" is a peer that echoes ---

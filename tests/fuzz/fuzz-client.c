@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gio/gunixfdlist.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -631,6 +632,26 @@ call_raw (const char *message)
   aqmp_client_execute_raw_async (run.client, message, NULL, operation->cancellable, completed, operation);
 }
 
+/* @how: how many descriptors, and in which form */
+static void
+call_with_descriptors (guint8 how)
+{
+  g_autoptr (GUnixFDList) list = g_unix_fd_list_new ();
+  guint form = how / 4 % 3;
+  Operation *operation = begin_operation (form == 0 ? CALL_FULL : CALL_RAW);
+  guint i;
+
+  for (i = 0; i < how % 4; i++)
+    CHECK (g_unix_fd_list_append (list, 2, NULL) >= 0);
+
+  if (form == 0)
+    aqmp_client_execute_full_async (run.client, "getfd", NULL, list, AQMP_EXECUTE_FLAGS_NONE, -1, operation->cancellable,
+                                    completed, operation);
+  else
+    aqmp_client_execute_raw_async (run.client, form == 1 ? "{\"execute\":\"getfd\"}" : "{\"exec-oob\":\"getfd\"}", list,
+                                   operation->cancellable, completed, operation);
+}
+
 static void
 call_with_arguments (const char *json)
 {
@@ -777,6 +798,9 @@ let_user (guint8 what)
       break;
     case 't':
       call_with_timeout ();
+      break;
+    case 'F':
+      call_with_descriptors (next_digit ());
       break;
     case 'o':
       open_connection ();

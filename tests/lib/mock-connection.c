@@ -26,6 +26,7 @@ mock_connection_init (MockConnection *self,
   self->out_fd = -1;
   self->wake_fd = wake_fd;
   self->held = -1;
+  self->tls = NULL;
 }
 
 void
@@ -60,6 +61,14 @@ mock_connection_open (MockConnection *self,
     }
 }
 
+void
+mock_connection_open_tls (MockConnection *self,
+                          MockTls        *tls)
+{
+  mock_connection_open (self, mock_tls_get_fd (tls), mock_tls_get_fd (tls));
+  self->tls = tls;
+}
+
 gboolean
 mock_connection_is_open (MockConnection *self)
 {
@@ -67,12 +76,20 @@ mock_connection_is_open (MockConnection *self)
 }
 
 void
-mock_connection_close (MockConnection *self)
+mock_connection_close (MockConnection *self,
+                       gboolean        is_polite)
 {
-  if (self->out_fd >= 0 && self->out_fd != self->in_fd)
-    close (self->out_fd);
-  if (self->in_fd >= 0)
-    close (self->in_fd);
+  if (self->tls != NULL)
+    {
+      mock_tls_close (g_steal_pointer (&self->tls), is_polite);
+    }
+  else
+    {
+      if (self->out_fd >= 0 && self->out_fd != self->in_fd)
+        close (self->out_fd);
+      if (self->in_fd >= 0)
+        close (self->in_fd);
+    }
   self->in_fd = -1;
   self->out_fd = -1;
   self->held = -1;
@@ -129,6 +146,40 @@ mock_connection_wait (MockConnection  *self,
     }
 }
 
+gboolean
+mock_connection_wait_input (MockConnection  *self,
+                            gint64           timeout_us,
+                            GError         **error)
+{
+  gint64 deadline = g_get_monotonic_time () + (timeout_us >= 0 ? timeout_us : test_bound_us ());
+
+  if (self->tls == NULL)
+    return mock_connection_wait (self, self->in_fd, POLLIN, timeout_us, error);
+
+  /* What the socket has may be nothing but TLS's own business, and what TLS has may not be in the socket any more. */
+  while (TRUE)
+    {
+      g_autoptr(GError) local_error = NULL;
+      char byte;
+
+      if (mock_tls_peek (self->tls, &byte, 1, &local_error) >= 0
+          || !g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+        {
+          /* Only to be told to give up. */
+          g_autoptr(GError) wake_error = NULL;
+
+          if (mock_connection_wait (self, -1, 0, 0, &wake_error)
+              || g_error_matches (wake_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+            return TRUE;
+          g_propagate_error (error, g_steal_pointer (&wake_error));
+          return FALSE;
+        }
+
+      if (!mock_connection_wait (self, self->in_fd, POLLIN, MAX (deadline - g_get_monotonic_time (), 0), error))
+        return FALSE;
+    }
+}
+
 /* A pipe cannot be peeked at: one byte is taken out and held. */
 static gssize
 peek_pipe (MockConnection  *self,
@@ -165,6 +216,9 @@ mock_connection_peek_now (MockConnection  *self,
   struct iovec vector = { buffer, size };
   struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
   gssize n_peeked;
+
+  if (self->tls != NULL)
+    return mock_tls_peek (self->tls, buffer, size, error);
 
   if (!self->is_socket)
     return peek_pipe (self, buffer, error);
@@ -232,6 +286,12 @@ take (MockConnection *self,
   gssize n_read;
 
   g_assert_cmpuint (length, <=, sizeof buffer);
+
+  if (self->tls != NULL)
+    {
+      mock_tls_take (self->tls, length);
+      return;
+    }
 
   if (!self->is_socket)
     {
@@ -357,11 +417,14 @@ mock_connection_read_until_gone (MockConnection  *self,
       MockFds fds = { 0 };
 
       /* Also to be told to give up, for a client that never stops sending. */
-      if (!mock_connection_wait (self, self->in_fd, POLLIN, -1, error))
+      if (!mock_connection_wait_input (self, -1, error))
         return FALSE;
       n_peeked = mock_connection_peek (self, buffer, sizeof buffer, &local_error);
 
-      if (n_peeked == 0 || g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED))
+      /* It may have gone in the middle of a record. */
+      if (n_peeked == 0
+          || g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED)
+          || (local_error != NULL && local_error->domain == G_TLS_ERROR))
         return TRUE;
 
       if (n_peeked < 0)
@@ -380,6 +443,33 @@ mock_connection_read_until_gone (MockConnection  *self,
     }
 }
 
+/* (-1 with an error, WOULD_BLOCK too) */
+static gssize
+send_now (MockConnection  *self,
+          const char      *data,
+          gsize            length,
+          GError         **error)
+{
+  gssize n_sent;
+
+  if (self->tls != NULL)
+    return mock_tls_send (self->tls, data, length, error);
+
+  do
+    {
+      if (self->is_socket)
+        n_sent = send (self->out_fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+      else
+        n_sent = write (self->out_fd, data, length);
+    }
+  while (n_sent < 0 && errno == EINTR);
+
+  if (n_sent < 0)
+    set_error_from_errno (error, "send");
+
+  return n_sent;
+}
+
 gboolean
 mock_connection_send (MockConnection  *self,
                       const char      *data,
@@ -388,29 +478,22 @@ mock_connection_send (MockConnection  *self,
 {
   while (length > 0)
     {
-      gssize n_sent;
-
-      if (self->is_socket)
-        n_sent = send (self->out_fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-      else
-        n_sent = write (self->out_fd, data, length);
+      g_autoptr(GError) local_error = NULL;
+      gssize n_sent = send_now (self, data, length, &local_error);
 
       if (n_sent >= 0)
         {
           data += n_sent;
           length -= (gsize) n_sent;
         }
-      else if (errno == EAGAIN)
+      else if (!g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
         {
-          if (!mock_connection_wait (self, self->out_fd, POLLOUT, -1, error))
-            {
-              g_prefix_error (error, "%" G_GSIZE_FORMAT " bytes could not be sent: ", length);
-              return FALSE;
-            }
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return FALSE;
         }
-      else if (errno != EINTR)
+      else if (!mock_connection_wait (self, self->out_fd, POLLOUT, -1, error))
         {
-          set_error_from_errno (error, "send");
+          g_prefix_error (error, "%" G_GSIZE_FORMAT " bytes could not be sent: ", length);
           return FALSE;
         }
     }
@@ -420,8 +503,14 @@ mock_connection_send (MockConnection  *self,
 
 gboolean
 mock_connection_shutdown_write (MockConnection  *self,
+                                gboolean         is_polite,
                                 GError         **error)
 {
+  /* A goodbye needs room. */
+  if (self->tls != NULL)
+    return mock_connection_wait (self, self->out_fd, POLLOUT, -1, error)
+           && mock_tls_shutdown_write (self->tls, is_polite, error);
+
   if (!self->is_socket)
     {
       close (self->out_fd);
@@ -462,7 +551,7 @@ mock_connection_reset (MockConnection  *self,
       g_assert_no_errno (setsockopt (self->out_fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
     }
 
-  mock_connection_close (self);
+  mock_connection_close (self, FALSE);
 
   return TRUE;
 }

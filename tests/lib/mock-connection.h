@@ -11,7 +11,7 @@
 
 #pragma once
 
-#include <gio/gio.h>
+#include "mock-tls.h"
 
 G_BEGIN_DECLS
 
@@ -23,6 +23,7 @@ typedef struct
   gboolean is_socket;
   gboolean is_unix;
   int      held;        /* the one byte that peeking at a pipe took out of it, or -1 */
+  MockTls *tls;         /* (owned) (nullable): the descriptors are its socket's */
 } MockConnection;
 
 /* Descriptors that came with data. */
@@ -38,13 +39,23 @@ void     mock_connection_init            (MockConnection  *self,
 void     mock_connection_open            (MockConnection  *self,
                                           int              in_fd,
                                           int              out_fd);
+/* Takes the connection. */
+void     mock_connection_open_tls        (MockConnection  *self,
+                                          MockTls         *tls);
 gboolean mock_connection_is_open         (MockConnection  *self);
-void     mock_connection_close           (MockConnection  *self);
+/* @is_polite: TLS says goodbye. */
+void     mock_connection_close           (MockConnection  *self,
+                                          gboolean         is_polite);
 
 /* Waits for @events on any descriptor. @timeout_us -1: for test_bound_us(). */
 gboolean mock_connection_wait            (MockConnection  *self,
                                           int              fd,
                                           short            events,
+                                          gint64           timeout_us,
+                                          GError         **error);
+
+/* Waits until there is something to look at, or the end of file, or an error. */
+gboolean mock_connection_wait_input      (MockConnection  *self,
                                           gint64           timeout_us,
                                           GError         **error);
 
@@ -85,6 +96,7 @@ gboolean mock_connection_send            (MockConnection  *self,
                                           GError         **error);
 
 gboolean mock_connection_shutdown_write  (MockConnection  *self,
+                                          gboolean         is_polite,
                                           GError         **error);
 gboolean mock_connection_reset           (MockConnection  *self,
                                           GError         **error);

@@ -84,6 +84,12 @@ void
 }
 
 void
+(mock_cut) (MockServer *mock)
+{
+  append_simple (mock, "mock_cut", mock_run_cut);
+}
+
+void
 (mock_reset) (MockServer *mock)
 {
   append_simple (mock, "mock_reset", mock_run_reset);
@@ -93,6 +99,12 @@ void
 (mock_shutdown_write) (MockServer *mock)
 {
   append_simple (mock, "mock_shutdown_write", mock_run_shutdown_write);
+}
+
+void
+(mock_expect_no_tls) (MockServer *mock)
+{
+  append_simple (mock, "mock_expect_no_tls", mock_run_expect_no_tls);
 }
 
 void
@@ -160,6 +172,12 @@ void
 (mock_expect_eof) (MockServer *mock)
 {
   append_simple (mock, "mock_expect_eof", mock_run_expect_eof);
+}
+
+void
+(mock_expect_goodbye) (MockServer *mock)
+{
+  append_simple (mock, "mock_expect_goodbye", mock_run_expect_goodbye);
 }
 
 void

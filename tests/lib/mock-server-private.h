@@ -65,12 +65,16 @@ struct _MockServer
   /* Set before the thread starts. */
   GSocketAddress     *address;          /* (owned) (nullable) */
   int                 listen_fd;        /* (owned): -1: none */
+  MockTlsAcceptor    *acceptor;         /* (owned) (nullable): listening, TLS */
+  gboolean            is_polite;        /* TLS says goodbye */
   int                 wake_fd;          /* (owned) */
 
   /* The mock's thread only. */
   MockConnection      connection;
   gboolean            had_connection;
   gboolean            unread_is_fine;
+  gboolean            is_tls_client;    /* connecting, TLS; set before the first step, as what follows */
+  MockTlsIdentity     tls_identity;
 
   /* Shared, under the lock. */
   GMutex              lock;
@@ -112,6 +116,7 @@ gboolean mock_check_end    (MockServer  *mock,
 
 gboolean mock_run_accept              (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_close               (MockServer *mock, MockStep *step, GError **error);
+gboolean mock_run_cut                 (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_delay               (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_drain_backlog       (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_expect              (MockServer *mock, MockStep *step, GError **error);
@@ -119,6 +124,8 @@ gboolean mock_run_expect_bytes        (MockServer *mock, MockStep *step, GError 
 gboolean mock_run_expect_capabilities (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_expect_eof          (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_expect_gone         (MockServer *mock, MockStep *step, GError **error);
+gboolean mock_run_expect_goodbye      (MockServer *mock, MockStep *step, GError **error);
+gboolean mock_run_expect_no_tls       (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_expect_nothing      (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_expect_text         (MockServer *mock, MockStep *step, GError **error);
 gboolean mock_run_flood               (MockServer *mock, MockStep *step, GError **error);

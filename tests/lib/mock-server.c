@@ -4,6 +4,9 @@
 
 #include "mock-server-private.h"
 
+#include "certificates.h"
+#include "transports.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gunixinputstream.h>
@@ -172,7 +175,7 @@ mock_thread (gpointer data)
         set_failure (mock, g_strdup_printf ("after the last step: %s", error->message));
     }
 
-  mock_connection_close (&mock->connection);
+  mock_connection_close (&mock->connection, mock->is_polite);
 
   g_mutex_lock (&mock->lock);
   mock->is_over = TRUE;
@@ -199,6 +202,7 @@ mock_alloc (void)
   g_cond_init (&mock->cond);
   g_queue_init (&mock->script);
   mock_connection_init (&mock->connection, mock->wake_fd);
+  mock->is_polite = !test_transport_is ("tls-qemu");
 
   return mock;
 }
@@ -278,12 +282,25 @@ mock_new (MockTransport transport)
 {
   MockServer *mock = mock_alloc ();
 
+  /* The whole suite over something else. */
+  if (transport == MOCK_TRANSPORT_UNIX && test_transport_is ("tcp"))
+    transport = MOCK_TRANSPORT_TCP;
+  if (transport == MOCK_TRANSPORT_UNIX && test_transport_is_tls ())
+    transport = MOCK_TRANSPORT_TLS;
+
   mock->transport = transport;
   switch (transport)
     {
     case MOCK_TRANSPORT_UNIX:
     case MOCK_TRANSPORT_TCP:
       start_listening (mock);
+      break;
+
+    case MOCK_TRANSPORT_TLS:
+      start_listening (mock);
+      mock->acceptor = mock_tls_acceptor_new (mock->listen_fd);
+      mock_set_tls (mock, "good", "good",
+                    test_transport_is ("tls-qemu") ? G_TLS_AUTHENTICATION_REQUIRED : G_TLS_AUTHENTICATION_NONE);
       break;
 
     case MOCK_TRANSPORT_SOCKETPAIR:
@@ -315,6 +332,35 @@ mock_new_connecting (GSocketAddress *address)
   return mock;
 }
 
+void
+mock_set_tls (MockServer             *mock,
+              const char             *own,
+              const char             *trusted,
+              GTlsAuthenticationMode  mode)
+{
+  g_auto(MockTlsIdentity) identity = { NULL };
+
+  if (own != NULL)
+    identity.certificate = test_certificates_load (own, mock->is_connecting ? "client" : "server");
+  if (trusted != NULL)
+    identity.database = test_certificates_get_database (trusted);
+  identity.mode = mode;
+
+  if (mock->is_connecting)
+    {
+      /* The thread looks at it in its first step, which comes to it under the lock. */
+      g_assert_cmpuint (mock->n_scripted, ==, 0);
+      mock_tls_identity_copy (&identity, &mock->tls_identity);
+      mock->is_tls_client = TRUE;
+    }
+  else
+    {
+      g_assert_nonnull (mock->acceptor);
+      g_assert_nonnull (identity.certificate);
+      mock_tls_acceptor_set_identity (mock->acceptor, &identity);
+    }
+}
+
 /* With the lock, after the thread has ended. (transfer full) (nullable) */
 static char *
 report (MockServer *mock)
@@ -338,6 +384,28 @@ report (MockServer *mock)
   return g_string_free (text, FALSE);
 }
 
+static gboolean
+on_deadline (gpointer user_data)
+{
+  return G_SOURCE_REMOVE;
+}
+
+/* With the lock, which is not held while the context runs. The caller holds a wait of mock_notify(). */
+static void
+iterate (MockServer   *mock,
+         GMainContext *context,
+         gint64        deadline)
+{
+  g_autoptr(GSource) timeout = g_timeout_source_new ((guint) (MAX (deadline - g_get_monotonic_time (), 0) / 1000));
+
+  g_source_set_callback (timeout, on_deadline, NULL, NULL);
+  g_source_attach (timeout, context);
+  g_mutex_unlock (&mock->lock);
+  g_main_context_iteration (context, TRUE);
+  g_mutex_lock (&mock->lock);
+  g_source_destroy (timeout);
+}
+
 /* Ends the thread, at the latest by @deadline, frees the mock, and returns what went wrong. (transfer full) (nullable) */
 static char *
 mock_end (MockServer *mock,
@@ -348,6 +416,14 @@ mock_end (MockServer *mock,
   g_mutex_lock (&mock->lock);
   mock->is_finishing = TRUE;
   mock_notify (mock);
+  /* A stream that cannot be polled is closed a turn of the loop after the library said that it is idle. */
+  if (test_transport_is ("plain"))
+    {
+      mock->waiting = g_main_context_ref_thread_default ();
+      while (!mock->is_over && g_get_monotonic_time () < deadline)
+        iterate (mock, mock->waiting, deadline);
+      g_clear_pointer (&mock->waiting, g_main_context_unref);
+    }
   while (!mock->is_over)
     {
       if (!g_cond_wait_until (&mock->cond, &mock->lock, deadline))
@@ -358,6 +434,7 @@ mock_end (MockServer *mock,
   g_mutex_unlock (&mock->lock);
 
   g_thread_join (mock->thread);
+  g_clear_pointer (&mock->acceptor, mock_tls_acceptor_free);
 
   message = report (mock);
 
@@ -373,6 +450,7 @@ mock_end (MockServer *mock,
   close (mock->wake_fd);
   g_clear_object (&mock->client_stream);
   g_clear_object (&mock->address);
+  mock_tls_identity_clear (&mock->tls_identity);
   g_clear_pointer (&mock->dir, test_tmp_dir_free);
   g_free (mock->path);
   g_free (mock->address_text);
@@ -460,6 +538,21 @@ mock_get_stream (MockServer *mock)
   g_socket_client_set_enable_proxy (client, FALSE);
   connection = g_socket_client_connect (client, mock_get_connectable (mock), NULL, &error);
   g_assert_no_error (error);
+
+  if (mock->acceptor != NULL)
+    {
+      g_autoptr(GSocketConnection) base = connection;
+      g_autoptr(GTlsDatabase) database = test_certificates_get_database ("good");
+      g_autoptr(GTlsCertificate) certificate = test_certificates_load ("good", "client");
+      GIOStream *stream = g_tls_client_connection_new (G_IO_STREAM (base), mock_get_connectable (mock), &error);
+
+      g_assert_no_error (error);
+      g_tls_connection_set_database (G_TLS_CONNECTION (stream), database);
+      g_tls_connection_set_certificate (G_TLS_CONNECTION (stream), certificate);
+      g_tls_connection_handshake (G_TLS_CONNECTION (stream), NULL, &error);
+      g_assert_no_error (error);
+      return stream;
+    }
 
   return G_IO_STREAM (connection);
 }

@@ -42,8 +42,9 @@ G_BEGIN_DECLS
 
 typedef enum
 {
-  MOCK_TRANSPORT_UNIX,          /* listens on a socket in a private directory */
+  MOCK_TRANSPORT_UNIX,          /* listens on a socket in a private directory; or what test_transport_get() says instead */
   MOCK_TRANSPORT_TCP,           /* listens on 127.0.0.1, port chosen by the system */
+  MOCK_TRANSPORT_TLS,           /* the same, speaking TLS: see mock_set_tls() */
   MOCK_TRANSPORT_SOCKETPAIR,    /* connected from the beginning; take the client's end with mock_get_stream() */
   MOCK_TRANSPORT_PIPES,         /* the same over two pipes */
 } MockTransport;
@@ -64,9 +65,24 @@ MockServer *mock_new            (MockTransport       transport);
    connection runs, and again at mock_accept(); the address must be one that is listening by then. */
 MockServer *mock_new_connecting (GSocketAddress     *address);
 
-/* Waits until the script is through (without iterating any main context), joins the thread and frees the mock. Ends the
-   test if a step failed or was left over, if a mock_pause() was never continued, if bytes came that no step expected, or
-   if somebody else is connecting whom no step accepts (unless the script never accepted anybody). */
+/* Who the mock is in TLS, and whom it trusts: names of directories as in certificates.h. Before anybody connects, or the first
+   step.
+     listening (MOCK_TRANSPORT_TLS): @own is the server; @mode: whether the client has to show a certificate, which has to be
+       by the authority of @trusted (NULL: by anybody). By default "good", "good", G_TLS_AUTHENTICATION_NONE.
+     connecting: it speaks TLS from now on; @own is the client (NULL: shows no certificate); the server has to be vm.example
+       by the authority of @trusted (NULL: anybody).
+   A listening mock shakes hands in a thread of its own with whoever connects, one after the other and whatever the script does:
+   a connection is TLS's as soon as the client has made it, as it is the kernel's over UNIX and TCP. A handshake that fails
+   fails the step that would take the connection, unless that is mock_expect_no_tls(). A connecting mock that closes before
+   anything came may be seen to reset: a TLS 1.3 server sends something of its own then, which nobody reads. */
+void        mock_set_tls        (MockServer             *mock,
+                                 const char             *own,
+                                 const char             *trusted,
+                                 GTlsAuthenticationMode  mode);
+
+/* Waits until the script is through (without iterating any main context, but see "plain" in transports.h), joins the thread and
+   frees the mock. Ends the test if a step failed or was left over, if a mock_pause() was never continued, if bytes came that no
+   step expected, or if somebody else is connecting whom no step accepts (unless the script never accepted anybody). */
 #define mock_finish(mock) (mock_finish) (mock, __FILE__, __LINE__, G_STRFUNC)
 void      (mock_finish)         (MockServer         *mock,
                                  const char         *file,
@@ -86,17 +102,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (MockServer, mock_cleanup_)
 
 /* ---- for the client ---------------------------------------------------------------------------------------------- */
 
-/* (transfer none): UNIX and TCP only. */
+/* (transfer none): UNIX, TCP and TLS only. */
 GSocketConnectable *mock_get_connectable (MockServer *mock);
 
-/* "unix:/tmp/…/mock.sock" or "tcp:127.0.0.1:PORT"; UNIX and TCP only. */
+/* "unix:/tmp/…/mock.sock" or "tcp:127.0.0.1:PORT"; UNIX, TCP and TLS only. */
 const char         *mock_get_address     (MockServer *mock);
 
 /* (nullable): the path of the socket; UNIX only. */
 const char         *mock_get_path        (MockServer *mock);
 
 /* (transfer full): the client's end. The only one for SOCKETPAIR (a GSocketConnection) and PIPES (a GSimpleIOStream),
-   to be called once; for UNIX and TCP a new connection each time. */
+   to be called once; for UNIX, TCP and TLS (a GTlsConnection) a new connection each time. */
 GIOStream          *mock_get_stream      (MockServer *mock);
 
 /* ---- steps: connections ------------------------------------------------------------------------------------------ */
@@ -113,18 +129,26 @@ MockServer *mock_at_ (MockServer *mock,
 void (mock_accept)         (MockServer   *mock);
 
 /* Closes the connection now. If the client sent bytes that were not read, a UNIX or TCP client sees a reset, as from a
-   real server. Not a failure. */
+   real server. Not a failure. TLS says goodbye (close_notify) here, and wherever else the mock closes. */
 #define mock_close(mock) (mock_close) (MOCK_HERE (mock))
 void (mock_close)          (MockServer   *mock);
 
-/* Makes the client see ECONNRESET. TCP: linger 0. UNIX: waits until there is something unread, then closes, so the client
-   has to send something that no step expects. Not for PIPES. */
+/* The same, but TLS does not say goodbye: QEMU never does. */
+#define mock_cut(mock) (mock_cut) (MOCK_HERE (mock))
+void (mock_cut)            (MockServer   *mock);
+
+/* Makes the client see ECONNRESET. TCP and TLS: linger 0. UNIX: waits until there is something unread, then closes, so the
+   client has to send something that no step expects. Not for PIPES. */
 #define mock_reset(mock) (mock_reset) (MOCK_HERE (mock))
 void (mock_reset)          (MockServer   *mock);
 
-/* The client sees end of file; the other direction goes on. */
+/* The client sees end of file (TLS: a goodbye); the other direction goes on. */
 #define mock_shutdown_write(mock) (mock_shutdown_write) (MOCK_HERE (mock))
 void (mock_shutdown_write) (MockServer   *mock);
+
+/* TLS: the next connection comes to nothing, because the handshake fails on either side. */
+#define mock_expect_no_tls(mock) (mock_expect_no_tls) (MOCK_HERE (mock))
+void (mock_expect_no_tls)  (MockServer   *mock);
 
 /* A mock that never accepts is one whose script is empty, or has nothing but mock_pause(). This fills the queue of such a
    listener (UNIX) at once, before it returns, until connect() says EAGAIN: that is how a third client finds a busy QEMU.
@@ -168,6 +192,10 @@ void (mock_expect_bytes)    (MockServer   *mock,
 #define mock_expect_eof(mock) (mock_expect_eof) (MOCK_HERE (mock))
 void (mock_expect_eof)      (MockServer   *mock);
 
+/* The same, and TLS said goodbye. */
+#define mock_expect_goodbye(mock) (mock_expect_goodbye) (MOCK_HERE (mock))
+void (mock_expect_goodbye)  (MockServer   *mock);
+
 /* The client closes, one way or the other, no matter how much it sends before: it is read and forgotten. */
 #define mock_expect_gone(mock) (mock_expect_gone) (MOCK_HERE (mock))
 void (mock_expect_gone)     (MockServer   *mock);
@@ -191,8 +219,8 @@ void (mock_stop_reading)    (MockServer   *mock);
 void (mock_send)           (MockServer   *mock,
                             const char   *text);
 
-/* A template in pieces of @chunk_size bytes, each in a call of its own (and, over TCP, a segment of its own), with
-   @delay_us between them. */
+/* A template in pieces of @chunk_size bytes, each in a call of its own (and, over TCP, a segment of its own; over TLS, a record
+   of its own), with @delay_us between them. */
 #define mock_send_split(mock, text, chunk_size, delay_us) \
   (mock_send_split) (MOCK_HERE (mock), text, chunk_size, delay_us)
 void (mock_send_split)     (MockServer   *mock,

@@ -88,19 +88,57 @@ connect_one (MockServer  *mock,
   return TRUE;
 }
 
+/* (transfer full) (nullable) */
+static MockTls *
+next_tls (MockServer  *mock,
+          GError     **error)
+{
+  int fd;
+
+  if (mock->is_connecting)
+    return connect_one (mock, &fd, error) ? mock_tls_new (fd, TRUE, &mock->tls_identity, mock->wake_fd, error) : NULL;
+
+  if (!mock_connection_wait (&mock->connection, mock_tls_acceptor_get_fd (mock->acceptor), POLLIN, -1, error))
+    {
+      g_prefix_error (error, "nobody connected: ");
+      return NULL;
+    }
+
+  return mock_tls_acceptor_take (mock->acceptor, error);
+}
+
+static gboolean
+speaks_tls (MockServer *mock)
+{
+  return mock->acceptor != NULL || mock->is_tls_client;
+}
+
 static gboolean
 next_connection (MockServer  *mock,
                  GError     **error)
 {
-  int fd;
-
   if (mock->listen_fd < 0 && !mock->is_connecting)
     return fail (error, "this transport has one connection only");
 
-  if (mock->is_connecting ? !connect_one (mock, &fd, error) : !accept_one (mock, &fd, error))
-    return FALSE;
+  if (speaks_tls (mock))
+    {
+      MockTls *tls = next_tls (mock, error);
 
-  mock_connection_open (&mock->connection, fd, fd);
+      if (tls == NULL)
+        return FALSE;
+
+      mock_connection_open_tls (&mock->connection, tls);
+    }
+  else
+    {
+      int fd;
+
+      if (mock->is_connecting ? !connect_one (mock, &fd, error) : !accept_one (mock, &fd, error))
+        return FALSE;
+
+      mock_connection_open (&mock->connection, fd, fd);
+    }
+
   mock->had_connection = TRUE;
   mock->unread_is_fine = FALSE;
 
@@ -157,9 +195,43 @@ mock_run_accept (MockServer  *mock,
   if (!check_nothing_unread (mock, error))
     return FALSE;
 
-  mock_connection_close (&mock->connection);
+  mock_connection_close (&mock->connection, mock->is_polite);
 
   return next_connection (mock, error);
+}
+
+gboolean
+mock_run_expect_no_tls (MockServer  *mock,
+                        MockStep    *step,
+                        GError     **error)
+{
+  g_autoptr(GError) local_error = NULL;
+  MockTls *tls;
+
+  if (!speaks_tls (mock))
+    return fail (error, "this transport has no TLS");
+  if (!check_nothing_unread (mock, error))
+    return FALSE;
+
+  mock_connection_close (&mock->connection, mock->is_polite);
+
+  tls = next_tls (mock, &local_error);
+  if (tls != NULL)
+    {
+      mock_tls_close (tls, FALSE);
+      return fail (error, "the handshake went well");
+    }
+
+  /* There was no connection, or the test gave up. */
+  if (!g_str_has_prefix (local_error->message, MOCK_TLS_HANDSHAKE)
+      || g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)
+      || g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+
+  return TRUE;
 }
 
 gboolean
@@ -170,7 +242,20 @@ mock_run_close (MockServer  *mock,
   if (!ensure_connection (mock, error))
     return FALSE;
 
-  mock_connection_close (&mock->connection);
+  mock_connection_close (&mock->connection, mock->is_polite);
+
+  return TRUE;
+}
+
+gboolean
+mock_run_cut (MockServer  *mock,
+              MockStep    *step,
+              GError     **error)
+{
+  if (!ensure_connection (mock, error))
+    return FALSE;
+
+  mock_connection_close (&mock->connection, FALSE);
 
   return TRUE;
 }
@@ -188,7 +273,7 @@ mock_run_shutdown_write (MockServer  *mock,
                          MockStep    *step,
                          GError     **error)
 {
-  return ensure_connection (mock, error) && mock_connection_shutdown_write (&mock->connection, error);
+  return ensure_connection (mock, error) && mock_connection_shutdown_write (&mock->connection, mock->is_polite, error);
 }
 
 gboolean
@@ -524,6 +609,20 @@ mock_run_expect_eof (MockServer  *mock,
 }
 
 gboolean
+mock_run_expect_goodbye (MockServer  *mock,
+                         MockStep    *step,
+                         GError     **error)
+{
+  if (!mock_run_expect_eof (mock, step, error))
+    return FALSE;
+
+  if (mock->connection.tls == NULL)
+    return fail (error, "this transport has no TLS");
+
+  return mock_tls_got_goodbye (mock->connection.tls) || fail (error, "the client did not say goodbye");
+}
+
+gboolean
 mock_run_expect_gone (MockServer  *mock,
                       MockStep    *step,
                       GError     **error)
@@ -544,7 +643,7 @@ mock_run_expect_nothing (MockServer  *mock,
   if (!ensure_connection (mock, error))
     return FALSE;
 
-  if (!mock_connection_wait (&mock->connection, mock->connection.in_fd, POLLIN, (gint64) step->time * 1000, &local_error))
+  if (!mock_connection_wait_input (&mock->connection, (gint64) step->time * 1000, &local_error))
     {
       if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
         return TRUE;
@@ -715,7 +814,8 @@ mock_check_end (MockServer  *mock,
   if (!check_nothing_unread (mock, error))
     return FALSE;
 
-  if (mock->listen_fd >= 0 && mock->had_connection && poll (&poll_fd, 1, 0) == 1)
+  if (mock->listen_fd >= 0 && mock->had_connection
+      && (poll (&poll_fd, 1, 0) == 1 || (mock->acceptor != NULL && mock_tls_acceptor_count (mock->acceptor) > 0)))
     return fail (error, "somebody connected whom no step accepted");
 
   return TRUE;

@@ -27,6 +27,9 @@
 #define READY_FD 11
 #define READY_CHARDEV "socket,id=ready,fd=" G_STRINGIFY (READY_FD)
 
+/* What the TLS credentials are called. */
+#define TLS_ID "tls"
+
 /* As QEMU's own: a third client is turned away with EAGAIN. */
 #define BACKLOG 1
 
@@ -41,9 +44,12 @@ struct _Qemu
 {
   QemuKind            kind;
   QemuTransport       transport;
+  QemuFlags           flags;
   TestTmpDir         *dir;              /* (owned) */
   char               *path;             /* (owned) (nullable) */
-  GSocketConnectable *connectable;      /* (owned) (nullable) */
+  GSocketConnectable *connectable;      /* (owned) (nullable): where it listens */
+  GSocketConnectable *peer;             /* (owned) (nullable): where it connects */
+  char               *certificates;     /* (owned) (nullable): TLS */
   GIOStream          *stream;           /* (owned) (nullable): not taken yet */
   int                 pid;
   gboolean            is_reaped;
@@ -146,17 +152,59 @@ add_arguments (GPtrArray *argv,
   va_end (list);
 }
 
+/* (transfer full): @text as the value of an option. */
+static char *
+quote_option (const char *text)
+{
+  g_auto(GStrv) parts = g_strsplit (text, ",", -1);
+
+  return g_strjoinv (",,", parts);
+}
+
+/* (transfer full): the options that say where to connect. */
+static char *
+get_peer_options (GSocketConnectable *peer)
+{
+  if (G_IS_UNIX_SOCKET_ADDRESS (peer))
+    {
+      GUnixSocketAddress *address = G_UNIX_SOCKET_ADDRESS (peer);
+      gboolean is_abstract = g_unix_socket_address_get_address_type (address) == G_UNIX_SOCKET_ADDRESS_ABSTRACT;
+      g_autofree char *path = quote_option (g_unix_socket_address_get_path (address));
+
+      return g_strdup_printf ("path=%s%s", path, is_abstract ? ",abstract=on" : "");
+    }
+
+  if (G_IS_INET_SOCKET_ADDRESS (peer))
+    {
+      GInetSocketAddress *address = G_INET_SOCKET_ADDRESS (peer);
+      g_autofree char *host = g_inet_address_to_string (g_inet_socket_address_get_address (address));
+
+      return g_strdup_printf ("host=%s,port=%u", host, g_inet_socket_address_get_port (address));
+    }
+
+  g_assert_true (G_IS_NETWORK_ADDRESS (peer));
+
+  return g_strdup_printf ("host=%s,port=%u", g_network_address_get_hostname (G_NETWORK_ADDRESS (peer)),
+                          g_network_address_get_port (G_NETWORK_ADDRESS (peer)));
+}
+
 /* (transfer full) */
 static char *
 get_chardev (Qemu *qemu)
 {
+  const char *tls = qemu->certificates != NULL ? ",tls-creds=" TLS_ID : "";
+
   switch (qemu->transport)
     {
     case QEMU_TRANSPORT_LISTENER:
-      return g_strdup_printf ("socket,id=qmp,fd=%d,server=on,wait=off", CHILD_FD);
+    case QEMU_TRANSPORT_TCP:
+      return g_strdup_printf ("socket,id=qmp,fd=%d,server=on,wait=off%s", CHILD_FD, tls);
 
     case QEMU_TRANSPORT_PATH:
       return g_strdup_printf ("socket,id=qmp,path=%s,server=on,wait=off", qemu->path);
+
+    case QEMU_TRANSPORT_ABSTRACT:
+      return g_strdup_printf ("socket,id=qmp,path=%s,abstract=on,server=on,wait=off", qemu->path);
 
     case QEMU_TRANSPORT_SOCKETPAIR:
       return g_strdup_printf ("socket,id=qmp,fd=%d", CHILD_FD);
@@ -164,33 +212,60 @@ get_chardev (Qemu *qemu)
     case QEMU_TRANSPORT_STDIO:
       return g_strdup ("stdio,id=qmp,signal=off");
 
+    case QEMU_TRANSPORT_CONNECTING:
+      {
+        g_autofree char *options = get_peer_options (qemu->peer);
+
+        return g_strdup_printf ("socket,id=qmp,%s,server=off,reconnect=%d%s", options,
+                                (qemu->flags & QEMU_FLAGS_RECONNECT) != 0 ? 1 : 0, tls);
+      }
+
     default:
       g_assert_not_reached ();
     }
 }
 
+/* (transfer full) */
+static char *
+get_tls_object (Qemu *qemu)
+{
+  g_autofree char *directory = quote_option (qemu->certificates);
+
+  /* It would not start with a certificate that has expired. */
+  return g_strdup_printf ("tls-creds-x509,id=" TLS_ID ",dir=%s,endpoint=%s,verify-peer=%s,sanity-check=off", directory,
+                          qemu->transport == QEMU_TRANSPORT_CONNECTING ? "client" : "server",
+                          (qemu->flags & QEMU_FLAGS_VERIFY_PEER) != 0 ? "on" : "off");
+}
+
 /* A server accepts connections in one thread while another still sets up the monitor: a client that comes between is greeted
-   twice, or what it sends is read by both. It is rare, but not so rare that a test would never see it. One more monitor
-   tells when the first is ready. It is connected from the beginning, and has no such problem. */
+   twice, or what it sends is read by both. It is rare, but not so rare that a test would never see it. Likewise, whoever tries
+   to connect again and again may never greet a peer that it finds at once. One more monitor tells when the first is ready.
+   It is connected from the beginning, and has no such problem. */
 static gboolean
 has_ready_monitor (Qemu *qemu)
 {
-  return qemu->kind != QEMU_GUEST_AGENT && qemu->connectable != NULL;
+  return qemu->kind != QEMU_GUEST_AGENT && (qemu->connectable != NULL || qemu->peer != NULL);
 }
 
 /* (transfer full) */
 static GPtrArray *
 build_argv (Qemu               *qemu,
-            QemuFlags           flags,
             const char * const *extra_args)
 {
   g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func (g_free);
   const char *directory = test_tmp_dir_get_path (qemu->dir);
-  const char *pretty = (flags & QEMU_FLAGS_PRETTY) != 0 ? ",pretty=on" : "";
+  const char *pretty = (qemu->flags & QEMU_FLAGS_PRETTY) != 0 ? ",pretty=on" : "";
   g_autofree char *chardev = get_chardev (qemu);
   g_autofree char *monitor = NULL;
 
   g_ptr_array_add (argv, find_program (get_program (qemu->kind)));
+
+  if (qemu->certificates != NULL)
+    {
+      g_autofree char *object = get_tls_object (qemu);
+
+      add_arguments (argv, "--object", object, NULL);
+    }
 
   switch (qemu->kind)
     {
@@ -257,20 +332,26 @@ dup_fd (GSocket *socket)
   return fd;
 }
 
-/* (transfer full): a descriptor that listens on qemu->path. */
+/* (transfer full): a descriptor that listens on @address; what that has become is qemu->connectable. */
 static int
-listen_on_path (Qemu *qemu)
+start_listening (Qemu           *qemu,
+                 GSocketAddress *address)
 {
   g_autoptr(GSocket) socket = NULL;
   g_autoptr(GError) error = NULL;
+  GSocketAddress *local;
 
-  socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
+  socket = g_socket_new (g_socket_address_get_family (address), G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
   g_assert_no_error (error);
-  g_socket_bind (socket, G_SOCKET_ADDRESS (qemu->connectable), FALSE, &error);
+  g_socket_bind (socket, address, FALSE, &error);
   g_assert_no_error (error);
   g_socket_set_listen_backlog (socket, BACKLOG);
   g_socket_listen (socket, &error);
   g_assert_no_error (error);
+
+  local = g_socket_get_local_address (socket, &error);
+  g_assert_no_error (error);
+  qemu->connectable = G_SOCKET_CONNECTABLE (local);
 
   return dup_fd (socket);
 }
@@ -327,8 +408,10 @@ skip_line (Qemu *qemu,
     {
       struct pollfd poll_fd = { fd, POLLIN, 0 };
 
-      if (poll (&poll_fd, 1, (int) (test_bound_us () / 1000)) != 1 || read (fd, &byte, 1) != 1)
+      if (poll (&poll_fd, 1, (int) (test_bound_us () / 1000)) != 1)
         g_error ("%s does not begin to work", get_program (qemu->kind));
+      if (read (fd, &byte, 1) != 1)
+        g_error ("%s ended before it began to work", get_program (qemu->kind));
     }
 }
 
@@ -346,11 +429,62 @@ wait_until_ready (Qemu              *qemu,
   skip_line (qemu, fd);
 }
 
-Qemu *
-qemu_new (QemuKind            kind,
-          QemuTransport       transport,
-          QemuFlags           flags,
-          const char * const *extra_args)
+/* Makes what is to be there before the program is. Returns the descriptor that it finds as CHILD_FD (transfer full), or -1. */
+static int
+prepare (Qemu *qemu)
+{
+  g_autoptr(GSocketAddress) address = NULL;
+
+  switch (qemu->transport)
+    {
+    case QEMU_TRANSPORT_LISTENER:
+      qemu->path = test_tmp_dir_build (qemu->dir, "qmp.sock");
+      address = g_unix_socket_address_new (qemu->path);
+      return start_listening (qemu, address);
+
+    case QEMU_TRANSPORT_TCP:
+      address = g_inet_socket_address_new_from_string ("127.0.0.1", 0);
+      return start_listening (qemu, address);
+
+    case QEMU_TRANSPORT_PATH:
+      qemu->path = test_tmp_dir_build (qemu->dir, "qmp.sock");
+      qemu->connectable = G_SOCKET_CONNECTABLE (g_unix_socket_address_new (qemu->path));
+      return -1;
+
+    case QEMU_TRANSPORT_ABSTRACT:
+      /* Nobody else makes this name. */
+      qemu->path = test_tmp_dir_build (qemu->dir, "qmp.abstract");
+      address = g_unix_socket_address_new_with_type (qemu->path, -1, G_UNIX_SOCKET_ADDRESS_ABSTRACT);
+      qemu->connectable = G_SOCKET_CONNECTABLE (g_steal_pointer (&address));
+      return -1;
+
+    case QEMU_TRANSPORT_SOCKETPAIR:
+      {
+        g_autoptr(GSocketConnection) theirs = NULL;
+        GSocketConnection *ours;
+
+        test_socket_pair (&ours, &theirs);
+        qemu->stream = G_IO_STREAM (ours);
+        return dup_fd (g_socket_connection_get_socket (theirs));
+      }
+
+    case QEMU_TRANSPORT_STDIO:
+    case QEMU_TRANSPORT_CONNECTING:
+      return -1;
+
+    default:
+      g_assert_not_reached ();
+    }
+}
+
+/* @peer, @certificates: (nullable) */
+static Qemu *
+start (QemuKind            kind,
+       QemuTransport       transport,
+       GSocketConnectable *peer,
+       const char         *certificates,
+       QemuFlags           flags,
+       const char * const *extra_args)
 {
   g_autoptr(GPtrArray) argv = NULL;
   g_autoptr(GError) error = NULL;
@@ -364,34 +498,22 @@ qemu_new (QemuKind            kind,
   int stdout_fd;
   Qemu *qemu;
 
+  g_assert_true ((transport == QEMU_TRANSPORT_CONNECTING) == (peer != NULL));
+
   if (!qemu_require_program (get_program (kind)))
     return NULL;
 
   qemu = g_new0 (Qemu, 1);
   qemu->kind = kind;
   qemu->transport = transport;
+  qemu->flags = flags;
   qemu->dir = test_tmp_dir_new ();
+  qemu->certificates = g_strdup (certificates);
+  g_set_object (&qemu->peer, peer);
 
-  if (transport == QEMU_TRANSPORT_LISTENER || transport == QEMU_TRANSPORT_PATH)
-    {
-      qemu->path = test_tmp_dir_build (qemu->dir, "qmp.sock");
-      qemu->connectable = G_SOCKET_CONNECTABLE (g_unix_socket_address_new (qemu->path));
-    }
-  if (transport == QEMU_TRANSPORT_LISTENER)
-    {
-      child_fds[n_fds] = CHILD_FD;
-      fds[n_fds++] = listen_on_path (qemu);
-    }
-  if (transport == QEMU_TRANSPORT_SOCKETPAIR)
-    {
-      g_autoptr(GSocketConnection) theirs = NULL;
-      GSocketConnection *ours;
-
-      test_socket_pair (&ours, &theirs);
-      qemu->stream = G_IO_STREAM (ours);
-      child_fds[n_fds] = CHILD_FD;
-      fds[n_fds++] = dup_fd (g_socket_connection_get_socket (theirs));
-    }
+  fds[0] = prepare (qemu);
+  if (fds[0] >= 0)
+    child_fds[n_fds++] = CHILD_FD;
   if (has_ready_monitor (qemu))
     {
       g_autoptr(GSocketConnection) theirs = NULL;
@@ -408,7 +530,7 @@ qemu_new (QemuKind            kind,
 
   /* Not a GSubprocess: that keeps descriptors in a thread of GLib's for a while after the process has ended, and a test may
      want to count them. */
-  argv = build_argv (qemu, flags, extra_args);
+  argv = build_argv (qemu, extra_args);
   g_spawn_async_with_pipes_and_fds (NULL, (const char * const *) argv->pdata, NULL, spawn_flags,
                                     on_child_setup, NULL, -1, -1, -1, fds, child_fds, n_fds, &qemu->pid,
                                     has_pipes ? &stdin_fd : NULL, has_pipes ? &stdout_fd : NULL, NULL, &error);
@@ -423,7 +545,7 @@ qemu_new (QemuKind            kind,
 
       qemu->stream = g_simple_io_stream_new (input, output);
     }
-  if (transport == QEMU_TRANSPORT_PATH)
+  if (transport == QEMU_TRANSPORT_PATH || transport == QEMU_TRANSPORT_ABSTRACT)
     wait_until_listening (qemu);
   if (ready != NULL)
     wait_until_ready (qemu, ready);
@@ -431,20 +553,46 @@ qemu_new (QemuKind            kind,
   return qemu;
 }
 
+Qemu *
+qemu_new (QemuKind            kind,
+          QemuTransport       transport,
+          QemuFlags           flags,
+          const char * const *extra_args)
+{
+  return start (kind, transport, NULL, NULL, flags, extra_args);
+}
+
+Qemu *
+qemu_new_tls (QemuKind            kind,
+              const char         *certificates,
+              QemuFlags           flags,
+              const char * const *extra_args)
+{
+  return start (kind, QEMU_TRANSPORT_TCP, NULL, certificates, flags, extra_args);
+}
+
+Qemu *
+qemu_new_connecting (QemuKind            kind,
+                     GSocketConnectable *address,
+                     const char         *certificates,
+                     QemuFlags           flags,
+                     const char * const *extra_args)
+{
+  return start (kind, QEMU_TRANSPORT_CONNECTING, address, certificates, flags, extra_args);
+}
+
 /* ---- while it runs ---------------------------------------------------------------------------------------------- */
 
 GSocketConnectable *
 qemu_get_connectable (Qemu *qemu)
 {
-  g_assert_nonnull (qemu->connectable);
-
   return qemu->connectable;
 }
 
 const char *
 qemu_get_path (Qemu *qemu)
 {
-  return qemu->path;
+  return qemu->transport != QEMU_TRANSPORT_ABSTRACT ? qemu->path : NULL;
 }
 
 GIOStream *
@@ -537,7 +685,9 @@ qemu_free (Qemu *qemu)
 
   g_clear_object (&qemu->stream);
   g_clear_object (&qemu->connectable);
+  g_clear_object (&qemu->peer);
   test_tmp_dir_free (qemu->dir);
   g_free (qemu->path);
+  g_free (qemu->certificates);
   g_free (qemu);
 }

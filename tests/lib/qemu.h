@@ -38,21 +38,49 @@ typedef enum
   QEMU_TRANSPORT_PATH,          /* the program makes the UNIX socket; qemu_new() waits until it listens */
   QEMU_TRANSPORT_SOCKETPAIR,    /* one end of a socket pair is passed on; the other is qemu_get_stream() */
   QEMU_TRANSPORT_STDIO,         /* a stream over the program's standard input and output: qemu_get_stream() */
+  QEMU_TRANSPORT_TCP,           /* as LISTENER, but on 127.0.0.1 and some free port */
+  QEMU_TRANSPORT_ABSTRACT,      /* as PATH, but with an abstract name */
+  QEMU_TRANSPORT_CONNECTING,    /* the program connects: qemu_new_connecting() only */
 } QemuTransport;
 
 typedef enum
 {
-  QEMU_FLAGS_NONE   = 0,
-  QEMU_FLAGS_PRETTY = 1 << 0,   /* indented replies over many lines (not for the guest agent) */
-  QEMU_FLAGS_QUIET  = 1 << 1,   /* what the program says on standard error is dropped, not passed through */
+  QEMU_FLAGS_NONE        = 0,
+  QEMU_FLAGS_PRETTY      = 1 << 0,      /* indented replies over many lines (not for the guest agent) */
+  QEMU_FLAGS_QUIET       = 1 << 1,      /* what the program says on standard error is dropped, not passed through */
+  QEMU_FLAGS_VERIFY_PEER = 1 << 2,      /* with TLS: the program wants a certificate of the other side, and checks it; if it
+                                           connects, the name in it too */
+  QEMU_FLAGS_RECONNECT   = 1 << 3,      /* CONNECTING: again and again, see there */
 } QemuFlags;
 
 typedef struct _Qemu Qemu;
 
 /* @extra_args: (nullable), more arguments for the program, NULL-terminated. "@DIR@" in them is the private directory.
-   Returns NULL if the program is missing. */
+   Returns NULL if the program is missing. Not for the guest agent, but with PATH. */
 Qemu               *qemu_new             (QemuKind             kind,
                                           QemuTransport        transport,
+                                          QemuFlags            flags,
+                                          const char * const  *extra_args);
+
+/* As QEMU_TRANSPORT_TCP, and the program speaks TLS.
+   @certificates: a directory with ca-cert.pem, server-cert.pem and server-key.pem (see certificates.h).
+   Whatever the flags, it asks for a certificate of the client. QEMU 7.2 reads but one byte of the last record that has
+   arrived: the last byte of a message needs a record of its own. */
+Qemu               *qemu_new_tls         (QemuKind             kind,
+                                          const char          *certificates,
+                                          QemuFlags            flags,
+                                          const char * const  *extra_args);
+
+/* The program is the side that connects: once, while it starts. Somebody has to listen by then, but need not accept: returns
+   when the monitor is ready.
+   With QEMU_FLAGS_RECONNECT nobody may listen at @address yet, or QEMU 7.2 might forget to greet its first peer. From then on
+   the program tries once in a second while it has no connection, as long as it lives.
+   @address: a GUnixSocketAddress (path or abstract), GInetSocketAddress or GNetworkAddress.
+   @certificates: (nullable): for TLS, which it has over TCP only: a directory with ca-cert.pem; with client-cert.pem and
+   client-key.pem too if it is to show a certificate. The host of @address is the name that it wants the server to have. */
+Qemu               *qemu_new_connecting  (QemuKind             kind,
+                                          GSocketConnectable  *address,
+                                          const char          *certificates,
                                           QemuFlags            flags,
                                           const char * const  *extra_args);
 
@@ -61,14 +89,14 @@ void                qemu_free            (Qemu                *qemu);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Qemu, qemu_free)
 
-/* (transfer none): where to connect; LISTENER and PATH only. */
+/* (transfer none) (nullable): where to connect; LISTENER, PATH, TCP and ABSTRACT only. */
 GSocketConnectable *qemu_get_connectable (Qemu                *qemu);
 
 /* (nullable): the path of the socket; LISTENER and PATH only. */
 const char         *qemu_get_path        (Qemu                *qemu);
 
 /* (transfer full): for SOCKETPAIR (a GSocketConnection) and STDIO (a GSimpleIOStream) the one stream, to be called once;
-   for the others a new connection each time. */
+   for the others a new connection each time (with TLS, what is beneath it), but for CONNECTING. */
 GIOStream          *qemu_get_stream      (Qemu                *qemu);
 
 /* The private directory (mode 0700). */

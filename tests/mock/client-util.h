@@ -8,7 +8,9 @@
 
 #include <aqmp-glib/aqmp-glib.h>
 
+#include "connecting.h"
 #include "mock-server.h"
+#include "transports.h"
 #include "util.h"
 
 G_BEGIN_DECLS

@@ -8,8 +8,10 @@
 
 #pragma once
 
+#include "connecting.h"
 #include "line-protocol.h"
 #include "mock-server.h"
+#include "transports.h"
 #include "util.h"
 
 G_BEGIN_DECLS

@@ -4,10 +4,15 @@
 
 """documented-programs.py BUILD_ROOT CC INTROSPECTION VAPI MARKDOWN...: what the documentation shows works.
 
-Each fenced block marked c, python, js or vala is a whole program. It is run with the address of a QEMU of its own, and has
-to print, in order, the lines of the block marked text in the same file. INTROSPECTION and VAPI are empty if not built.
+Each fenced block marked c, python, js or vala is a whole program, and has to print, in order, the lines of the next block
+marked text in the same file, or else of the last. It is run with the address of a QEMU of its own, which is started by the
+command in the last block marked sh before it that has one. In a file without such a command it is started in the usual way;
+before the first one the program starts it by itself. INTROSPECTION and VAPI are empty if not built.
+
+A block marked sh that calls certtool is run first, and programs are also given the directory that it makes.
 """
 
+import contextlib
 import importlib.util
 import os
 import pathlib
@@ -23,7 +28,18 @@ import tap  # noqa: E402
 
 build_root, cc, introspection, vapi, *files = sys.argv[1:]
 
-BLOCK = re.compile(r'^```(c|python|js|vala|text)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r'^```(c|python|js|vala|text|sh)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+# Where the documented QEMU listens or connects, and what the certificates are in.
+PATH, PORT, CERTIFICATES = '/tmp/vm.sock', '4444', 'pki'
+
+# What each page is about has to be shown in these at least.
+LANGUAGES = {
+    'README.md': {'c', 'js', 'python'},
+    'listening.md': {'c', 'python'},
+    'tls.md': {'c', 'python'},
+    'descriptors.md': {'c', 'python'},
+}
 
 library = os.path.join(build_root, 'aqmp-glib')
 env = {**os.environ,
@@ -58,32 +74,90 @@ def command_for(language, directory, text, name):
     return tap.have('gjs', name) and ['gjs', '-m', source]
 
 
-def run(language, text, expected, name):
-    with tempfile.TemporaryDirectory() as directory:
-        command = command_for(language, directory, text, name)
-        if not command:
-            return
+class Page:
+    """A file, read from its beginning to its end."""
+
+    def __init__(self, file):
+        self.name = file.name
+        self.blocks = BLOCK.findall(file.read_text(encoding='utf-8'))
+        self.programs = [i for i, (language, _) in enumerate(self.blocks) if language not in ('text', 'sh')]
+        self.languages = {self.blocks[i][0] for i in self.programs}
+
+    def _nearest(self, indices, wanted):
+        return next((self.blocks[i][1] for i in indices if wanted(*self.blocks[i])), None)
+
+    def expected(self, program):
+        def wanted(language, _):
+            return language == 'text'
+        return self._nearest([*range(program, len(self.blocks)), *reversed(range(program))], wanted)
+
+    def guest_command(self, program):
+        """As a list; None if there is none, empty if the program comes before it."""
+        def wanted(language, text):
+            return language == 'sh' and text.startswith(guest.QEMU)
+        if not self._nearest(range(len(self.blocks)), wanted):
+            return None
+        return shlex.split((self._nearest(reversed(range(program)), wanted) or '').replace('\\\n', ' '))
+
+    def preparation(self):
+        return self._nearest(range(len(self.blocks)), lambda language, text: language == 'sh' and 'certtool' in text)
+
+
+@contextlib.contextmanager
+def address_of_guest(command, directory, prepared):
+    """Starts QEMU as the documentation says, if it does, with another address."""
+    path = os.path.join(directory, 'vm.sock')
+    if command is None:
         with guest.stopped(directory) as path:
-            try:
-                process = subprocess.run([*command, path], env=env, timeout=20, text=True, stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            except subprocess.TimeoutExpired as e:
-                tap.ok(False, name, f'{e}\n{e.stdout}\n{e.stderr}')
-                return
-        tap.ok(process.returncode == 0 and process.stdout.splitlines() == expected and not process.stderr, name,
-               f'expected: {expected}\nexit status: {process.returncode}\nprinted: {process.stdout}\nerrors: {process.stderr}')
+            yield path
+    elif not command:
+        yield path
+    else:
+        port = str(guest.free_port())
+        changed = [argument.replace(PATH, path).replace(f'port={PORT}', f'port={port}') for argument in command]
+        assert changed != command, command
+        host = '127.0.0.1' if any('server=off' in argument for argument in command) else 'localhost'
+        # One that cannot connect yet tells about it.
+        with guest.started(changed, directory, cwd=prepared, stderr=subprocess.DEVNULL):
+            yield path if any(PATH in argument for argument in command) else f'{host}:{port}'
+
+
+def run(page, program, prepared, directory, name):
+    language, text = page.blocks[program]
+    expected = page.expected(program).splitlines()
+    command = command_for(language, directory, text, name)
+    if not command:
+        return
+    with address_of_guest(page.guest_command(program), directory, prepared) as address:
+        arguments = [address]
+        if page.preparation():
+            arguments.append(os.path.join(prepared, CERTIFICATES))
+        try:
+            process = subprocess.run([*command, *arguments], env=env, timeout=20, text=True, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except subprocess.TimeoutExpired as e:
+            tap.ok(False, name, f'{e}\n{e.stdout}\n{e.stderr}')
+            return
+    tap.ok(process.returncode == 0 and process.stdout.splitlines() == expected and not process.stderr, name,
+           f'expected: {expected}\nexit status: {process.returncode}\nprinted: {process.stdout}\nerrors: {process.stderr}')
+
+
+def try_page(page):
+    wanted = LANGUAGES.get(page.name, set())
+    tap.ok(page.programs and page.languages >= wanted and all(map(page.expected, page.programs)),
+           f'{page.name} has the programs that it should have, and what they print', page.languages)
+    if page.preparation() and not tap.have('certtool', page.name):
+        return
+    with tempfile.TemporaryDirectory() as prepared:
+        if page.preparation():
+            subprocess.run(['bash', '-e'], input=page.preparation(), cwd=prepared, text=True, check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for n, program in enumerate(page.programs, 1):
+            with tempfile.TemporaryDirectory() as directory:
+                run(page, program, prepared, directory, f'{page.name}: program {n}, {page.blocks[program][0]}')
 
 
 if tap.have(guest.QEMU, 'QEMU'):
     for file in map(pathlib.Path, files):
-        blocks = BLOCK.findall(file.read_text(encoding='utf-8'))
-        expected = ''.join(text for language, text in blocks if language == 'text').splitlines()
-        programs = [block for block in blocks if block[0] != 'text']
-        languages = sorted({language for language, _ in programs})
-        if file.name == 'README.md':
-            tap.ok(languages == ['c', 'js', 'python'], f'{file.name} has programs in C, Python and JavaScript', languages)
-        else:
-            tap.ok(programs and expected, f'{file.name} has a program and what it prints')
-        for language, text in programs:
-            run(language, text, expected, f'{file.name}: {language}')
+        try_page(Page(file))
 tap.done()

@@ -5,6 +5,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -22,18 +23,65 @@ def _die_with_parent():
 
 
 @contextlib.contextmanager
-def stopped(directory):
-    """A guest started with -S; yields the path of its monitor. QEMU gets a socket that listens already: nobody waits."""
-    path = os.path.join(directory, 'qmp.sock')
+def _running(command, path, **kwargs):
+    """A QEMU with one more monitor, at the path; it gets a socket that listens already: nobody waits to connect."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(1)
         process = subprocess.Popen(
-            [QEMU, '-M', 'q35', '-accel', 'tcg', '-m', '64', '-S', '-nodefaults', '-display', 'none',
-             '-chardev', f'socket,id=qmp,server=on,wait=off,fd={listener.fileno()}', '-mon', 'chardev=qmp,mode=control'],
-            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent)
+            [*command, '-chardev', f'socket,id=guest,server=on,wait=off,fd={listener.fileno()}',
+             '-mon', 'chardev=guest,mode=control'],
+            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent, **kwargs)
     try:
-        yield path
+        yield
     finally:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def stopped(directory):
+    """A guest started with -S; yields the path of its monitor."""
+    path = os.path.join(directory, 'qmp.sock')
+    with _running([QEMU, '-M', 'q35', '-accel', 'tcg', '-m', '64', '-S', '-nodefaults', '-display', 'none'], path):
+        yield path
+
+
+@contextlib.contextmanager
+def started(command, directory, **kwargs):
+    """A QEMU started with this command; it listens, where it is told to, when the context is entered. Yields the path of one
+    more monitor."""
+    path = os.path.join(directory, 'started.sock')
+    with _running(command, path, **kwargs):
+        with _monitor(path):
+            pass
+        yield path
+
+
+@contextlib.contextmanager
+def _monitor(path):
+    """A connection, as a file, that was greeted: by then QEMU has set up everything that its command line asks for."""
+    with socket.socket(socket.AF_UNIX) as monitor, monitor.makefile('rw') as file:
+        monitor.settimeout(60)
+        monitor.connect(path)
+        if 'QMP' not in file.readline():
+            raise RuntimeError('QEMU has not started')
+        yield file
+
+
+def execute(path, *commands):
+    """Has the monitor at the path execute commands, one after the other; their replies do not matter."""
+    with _monitor(path) as file:
+        for command in ['qmp_capabilities', *commands]:
+            file.write(json.dumps({'execute': command}))
+            file.flush()
+            while 'event' in json.loads(file.readline()):
+                pass
+
+
+def free_port():
+    """A TCP port that is free now, on each of the addresses of this host."""
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        probe.bind(('::', 0))
+        return probe.getsockname()[1]

@@ -20,7 +20,7 @@ session_connect (AqmpClient  *client,
 {
   g_autoptr(GIOStream) stream = NULL;
 
-  if (qemu_get_path (qemu) != NULL)
+  if (qemu_get_connectable (qemu) != NULL)
     return session_connect_to (client, qemu_get_connectable (qemu), error);
 
   stream = qemu_get_stream (qemu);
