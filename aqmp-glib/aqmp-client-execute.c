@@ -279,6 +279,38 @@ begin_task (AqmpClient          *self,
   return g_task_return_error_if_cancelled (task) ? NULL : g_steal_pointer (&task);
 }
 
+static void
+set_copy_error (GError **error,
+                int      fd,
+                int      position,
+                int      saved_errno)
+{
+  g_set_error (error, G_IO_ERROR,
+               saved_errno == EBADF ? G_IO_ERROR_INVALID_ARGUMENT : (int) g_io_error_from_errno (saved_errno),
+               _("File descriptor %d, number %d in the list, cannot be sent: %s"), fd, position, g_strerror (saved_errno));
+}
+
+/* A copy gets the lowest number that is free, which may be that of a closed one further on in the list. So before there are any
+   copies. */
+static gboolean
+check_open (const int  *fds,
+            int         n_fds,
+            GError    **error)
+{
+  int i;
+
+  for (i = 0; i < n_fds; i++)
+    {
+      if (fcntl (fds[i], F_GETFD) < 0)
+        {
+          set_copy_error (error, fds[i], i + 1, errno);
+          return FALSE;
+        }
+    }
+
+  return TRUE;
+}
+
 /* FALSE: @copies has those before the one that could not be copied, and -1 for the rest. */
 static gboolean
 duplicate (const int  *fds,
@@ -289,18 +321,16 @@ duplicate (const int  *fds,
   int i;
 
   memset (copies, -1, n_fds * sizeof (int));
+  if (!check_open (fds, n_fds, error))
+    return FALSE;
+
   for (i = 0; i < n_fds; i++)
     {
       copies[i] = fcntl (fds[i], F_DUPFD_CLOEXEC, 3);
 
       if (copies[i] < 0)
         {
-          int saved_errno = errno;
-
-          g_set_error (error, G_IO_ERROR,
-                       saved_errno == EBADF ? G_IO_ERROR_INVALID_ARGUMENT : (int) g_io_error_from_errno (saved_errno),
-                       _("File descriptor %d, number %d in the list, cannot be sent: %s"), fds[i], i + 1,
-                       g_strerror (saved_errno));
+          set_copy_error (error, fds[i], i + 1, errno);
           return FALSE;
         }
     }

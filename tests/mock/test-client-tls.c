@@ -603,7 +603,10 @@ test_missing_certificate (void)
   start_connect (&session);
   g_assert_false (tls_peer_shake_hands (&session.peer, NULL));
   g_assert_false (finish_connect_of (&session, &error));
-  test_assert_error (error, G_TLS_ERROR, G_TLS_ERROR_CERTIFICATE_REQUIRED, "certificate");
+  /* What GIO makes of it depends on how the server leaves. */
+  g_assert_true (g_error_matches (error, G_TLS_ERROR, G_TLS_ERROR_CERTIFICATE_REQUIRED) ||
+                 g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED));
+  test_check_message (error, "certificate", __FILE__, __LINE__, G_STRFUNC);
   g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (session.client)), ==, AQMP_RUNSTATE_IDLE);
 
   /* The same object, with one. */

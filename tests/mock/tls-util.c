@@ -453,6 +453,8 @@ tls_peer_cut (TlsPeer *peer)
   if (peer->connection == NULL)
     return;
 
+  /* A handshake of it that waits in a thread would keep the socket open. */
+  g_socket_shutdown (tls_peer_get_socket (peer), TRUE, TRUE, NULL);
   g_socket_close (tls_peer_get_socket (peer), NULL);
   g_io_stream_close (G_IO_STREAM (peer->connection), NULL, NULL);
 }

@@ -407,7 +407,8 @@ test_queue_model (void)
               break;
             case 2:
             case 3:
-              remove_from_both (&queue, &model, (guint64) g_rand_int_range (random, (gint32) MAX (token, 15) - 15, (gint32) token + 2));
+              remove_from_both (&queue, &model,
+                                g_rand_int_range (random, (gint32) MAX (token, 15) - 15, (gint32) token + 2));
               break;
             default:
               advance_both (&queue, &model, random);

@@ -25,8 +25,8 @@ void     tls_pair_init         (TlsPair   *self,
                                 gboolean   tcp);
 void     tls_pair_clear        (TlsPair   *self);
 
-/* (transfer full) (element-type guint): how much is in each of the records that have come to the far end as a whole, and were not
-   read yet. */
+/* (transfer full) (element-type guint): how much is in each of the records that have come to the far end as a whole, and
+   were not read yet. */
 GArray  *tls_pair_list_records (TlsPair   *self);
 
 /* Reads at the far end what has come, until there is no more: bytes, 0 at the end after a goodbye, or -1. */
