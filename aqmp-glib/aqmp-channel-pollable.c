@@ -33,6 +33,7 @@ pollable_read (AqmpChannel  *channel,
   PollableChannel *self = (PollableChannel *) channel;
   gssize n_read = g_pollable_input_stream_read_nonblocking (self->input, buffer, length, NULL, error);
 
+  n_read = aqmp_channel_check_eof (n_read, error);
   self->maybe_more = n_read == (gssize) length;
   return n_read;
 }
@@ -168,6 +169,7 @@ watch_for_reading (PollableChannel *self)
     {
       stop_watch (&self->readable);
       self->readable = g_timeout_source_new (0);
+      g_source_set_name (self->readable, "[aqmp] more to read");
       g_source_set_callback (self->readable, ready_at_once, &self->readable, NULL);
       g_source_attach (self->readable, self->base.context);
     }

@@ -77,6 +77,9 @@ gsize        aqmp_channel_limit_write  (AqmpChannel           *self,
                                         const GOutputVector   *pieces,
                                         guint                  n_pieces,
                                         gsize                  most);
+/* A peer that closes without the goodbye of TLS has closed: 0 instead of that error. */
+gssize       aqmp_channel_check_eof    (gssize                 n_read,
+                                        GError               **error);
 void         aqmp_channel_close_stream (AqmpChannel           *self);
 
 G_END_DECLS

@@ -59,6 +59,7 @@ read_done (GObject      *stream,
   QueuedChannel *self = user_data;
   gssize n_read = g_input_stream_read_finish (G_INPUT_STREAM (stream), result, &self->in_error);
 
+  n_read = aqmp_channel_check_eof (n_read, &self->in_error);
   self->reading = FALSE;
   if (n_read == 0)
     self->in_eof = TRUE;

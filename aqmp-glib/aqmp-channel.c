@@ -72,15 +72,42 @@ aqmp_channel_limit_write (AqmpChannel         *self,
   return MIN (size, most);
 }
 
+gssize
+aqmp_channel_check_eof (gssize   n_read,
+                        GError **error)
+{
+  if (n_read >= 0 || !g_error_matches (*error, G_TLS_ERROR, G_TLS_ERROR_EOF))
+    return n_read;
+
+  g_clear_error (error);
+  return 0;
+}
+
+/* (transfer none) (nullable): the TLS in it. GSocketClient wraps the connections that it has made secure. */
+static GIOStream *
+find_tls (GIOStream *stream)
+{
+  if (G_IS_TCP_WRAPPER_CONNECTION (stream))
+    stream = g_tcp_wrapper_connection_get_base_io_stream (G_TCP_WRAPPER_CONNECTION (stream));
+  return G_IS_TLS_CONNECTION (stream) ? stream : NULL;
+}
+
 /* (transfer full) (nullable): what TLS runs over. */
 static GIOStream *
-dup_base (GIOStream *stream)
+dup_base (GIOStream *tls)
 {
   GIOStream *base = NULL;
 
-  if (G_IS_TLS_CONNECTION (stream))
-    g_object_get (stream, "base-io-stream", &base, NULL);
+  if (tls != NULL)
+    g_object_get (tls, "base-io-stream", &base, NULL);
   return base;
+}
+
+/* A handshake that is under way would be waited for. */
+static gboolean
+is_shaken (GIOStream *tls)
+{
+  return g_tls_connection_get_protocol_version (G_TLS_CONNECTION (tls)) != G_TLS_PROTOCOL_VERSION_UNKNOWN;
 }
 
 /* The few bytes of a goodbye fit into any socket that says so. */
@@ -95,10 +122,11 @@ void
 aqmp_channel_close_stream (AqmpChannel *self)
 {
   g_autoptr (GCancellable) at_once = g_cancellable_new ();
-  g_autoptr (GIOStream) base = dup_base (self->stream);
+  GIOStream *tls = find_tls (self->stream);
+  g_autoptr (GIOStream) base = dup_base (tls);
 
-  if (base != NULL && self->says_goodbye && has_room (base))
-    g_io_stream_close (self->stream, NULL, NULL);
+  if (base != NULL && self->says_goodbye && is_shaken (tls) && has_room (base))
+    g_io_stream_close (tls, NULL, NULL);
 
   /* A stream that is closed under a cancelled cancellable skips what it would wait for, and closes all the same; but TLS then
      leaves what it runs over open. */

@@ -138,8 +138,14 @@ bind_socket (GSocket         *socket,
   GError *local_error = NULL;
 
   /* Before it is bound: Linux then makes the socket file with these permissions, as open() would. */
-  if (path != NULL)
-    fchmod (g_socket_get_fd (socket), S_IRUSR | S_IWUSR);
+  if (path != NULL && fchmod (g_socket_get_fd (socket), S_IRUSR | S_IWUSR) < 0)
+    {
+      int saved_errno = errno;
+
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
+                   _("Could not keep others out of the socket: %s"), g_strerror (saved_errno));
+      return FALSE;
+    }
 
   if (g_socket_bind (socket, address, TRUE, &local_error))
     return TRUE;
@@ -158,6 +164,20 @@ bind_socket (GSocket         *socket,
   return FALSE;
 }
 
+/* The working directory can be another one by the time that it is unlinked. Not g_canonicalize_filename(), which does not know
+   where “..” leads to behind a symbolic link. */
+static char *
+make_absolute (const char *path)
+{
+  g_autofree char *directory = NULL;
+
+  if (g_path_is_absolute (path))
+    return g_strdup (path);
+
+  directory = g_get_current_dir ();
+  return g_build_filename (directory, path, NULL);
+}
+
 static void
 remember_path (AqmpListener *self,
                const char   *path)
@@ -167,8 +187,7 @@ remember_path (AqmpListener *self,
   if (path == NULL || lstat (path, &status) < 0)
     return;
 
-  /* The working directory can be another one by then. */
-  self->path = g_canonicalize_filename (path, NULL);
+  self->path = make_absolute (path);
   self->device = status.st_dev;
   self->inode = status.st_ino;
 }

@@ -138,7 +138,8 @@ start_server (AqmpAttempt     *attempt,
  *
  * A UNIX socket is created for the user who runs the program only, and unlinked when listening ends. If there is a socket at the
  * path which nobody listens on any more, it is replaced; whatever else there is stays as it is, and the error is
- * %G_IO_ERROR_ADDRESS_IN_USE. Other errors are those that the system gives, such as %G_IO_ERROR_PERMISSION_DENIED, and those of
+ * %G_IO_ERROR_ADDRESS_IN_USE. A path can have 106 bytes; a longer one is %G_IO_ERROR_FILENAME_TOO_LONG, and an address without
+ * any name %G_IO_ERROR_INVALID_ARGUMENT, as is [property@Protocol:tls] without a certificate. Other errors are those that the system gives, such as %G_IO_ERROR_PERMISSION_DENIED, and those of
  * TLS; [error@Error.STATE] if the object was not idle, and [error@Error.INTERRUPTED] if a handler of its signals has disconnected
  * it.
  *
@@ -212,7 +213,7 @@ no_server (AqmpProtocol *self)
  * come before.
  *
  * It waits for a peer without limit. From then on, or from this call if the peer was here before,
- * [property@Protocol:connect-timeout] holds.
+ * [property@Protocol:connect-timeout] holds, as it was when the server was started.
  *
  * A peer that cannot be talked to is the end of the attempt: the object passes through [enum@Runstate.DISCONNECTING] back to
  * [enum@Runstate.IDLE], and a server has to be started anew. In all else it is like [method@Protocol.connect_async].

@@ -526,7 +526,8 @@ aqmp_protocol_send_message (AqmpProtocol  *self,
  * @callback: (scope async) (closure user_data): called when nothing is waiting to be written
  * @user_data: data for @callback
  *
- * Waits until everything that is queued was written to the stream.
+ * Waits until everything that is queued was written to the stream. Commands that a [class@Client] holds back, because others
+ * have to be answered first, are not queued yet.
  *
  * That the peer has read it is another matter. To be called in the owner's context.
  *

@@ -59,12 +59,14 @@ aqmp_protocol_abandon_attempt (AqmpProtocol  *self,
 
 /* --- Failing ------------------------------------------------------------------------------------------------------ */
 
-/* A peer that does not like our certificate, or misses it, need not say so, and may close after the handshake only. */
+/* A peer that does not like our certificate, or misses it, need not say so, and may close after the handshake only; but then it
+   has not said anything. */
 static gboolean
 may_be_for_certificate (AqmpAttempt  *attempt,
                         const GError *error)
 {
   return attempt->stage == AQMP_ATTEMPT_ESTABLISHING && attempt->tls.enabled &&
+         !aqmp_transport_has_received (aqmp_protocol_get_private (attempt->self)->transport) &&
          (error->domain == G_TLS_ERROR || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED));
 }
 
@@ -129,6 +131,10 @@ explain_timeout (AqmpAttempt *attempt)
       return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, _("The TLS handshake was not done within %u ms"),
                           attempt->timeout_ms);
     case AQMP_ATTEMPT_ESTABLISHING:
+      if (!attempt->tls.enabled && !aqmp_transport_has_received (aqmp_protocol_get_private (attempt->self)->transport))
+        return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                            _("The peer did not answer within %u ms; it may be busy with somebody else, or expect TLS"),
+                            attempt->timeout_ms);
       return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, _("The peer did not answer within %u ms"),
                           attempt->timeout_ms);
     case AQMP_ATTEMPT_CONNECTING:
@@ -290,7 +296,10 @@ aqmp_attempt_start_session (AqmpAttempt *attempt,
     return;
 
   aqmp_protocol_apply_record_size (self);
+  /* Whoever runs the context need not have made it the thread-default one again, where tasks come back to. */
+  g_main_context_push_thread_default (attempt->context);
   establish_session (attempt);
+  g_main_context_pop_thread_default (attempt->context);
 }
 
 gboolean
@@ -345,8 +354,11 @@ aqmp_attempt_take_connection (AqmpAttempt *attempt,
     }
 
   attempt->stage = AQMP_ATTEMPT_SECURING;
+  /* As for establish_session(). */
+  g_main_context_push_thread_default (attempt->context);
   aqmp_tls_handshake_async (&attempt->tls, connection, attempt->is_server ? NULL : attempt->address, accept_certificate,
                             attempt, attempt->cancellable, secured, aqmp_attempt_ref (attempt));
+  g_main_context_pop_thread_default (attempt->context);
 }
 
 /* --- Beginning ---------------------------------------------------------------------------------------------------- */

@@ -115,8 +115,11 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
   if (had_session && cause == NULL && result == NULL)
     aqmp_transport_allow_goodbye (transport);
   close_transport (transport);
+  /* Both, before the first handler may begin the next session. */
+  g_object_freeze_notify (G_OBJECT (self));
   aqmp_protocol_set_stream (self, NULL);
   aqmp_protocol_set_listen_address (self, NULL);
+  g_object_thaw_notify (G_OBJECT (self));
 
   if (had_session)
     AQMP_PROTOCOL_GET_CLASS (self)->session_ended (self, own_cause);
@@ -407,7 +410,8 @@ begin_disconnect (gpointer user_data)
  * Ends the session, and makes the object ready for the next one.
  *
  * A session that runs first writes what is queued, still handling what arrives, for at most
- * [property@Protocol:flush-timeout]; then it closes the stream. What still waits for an answer then fails with
+ * [property@Protocol:flush-timeout]; then it closes the stream. Commands that a [class@Client] holds back, because others have to be
+ * answered first, fail at once, and are never sent. What still waits for an answer then fails with
  * [error@Error.INTERRUPTED], and so does an attempt to connect. If the session has failed before, its cause is
  * reported now. If nothing is going on, that is no error. In each case [property@Protocol:runstate] becomes
  * [enum@Runstate.DISCONNECTING], unless it is already, and then [enum@Runstate.IDLE].

@@ -6,13 +6,17 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "aqmp-nested-context-private.h"
+
 typedef struct
 {
   GTlsConnection       *connection;  /* (owned) */
+  GMainContext         *context;     /* (owned): where GIO asks about certificates; see Driver */
   GSocketConnectable   *identity;    /* (owned) (nullable): that the server should have */
   AqmpTlsAcceptFunc     accept;
   gpointer              data;        /* (unowned) */
   gulong                handler;
+  GSource              *driver;      /* (owned) */
   GTlsCertificateFlags  flags;       /* why the certificate was refused */
 } Handshake;
 
@@ -113,8 +117,11 @@ on_accept_certificate (GTlsConnection       *connection,
   if (flags == 0)
     return TRUE;
 
+  if (self->accept (self->data, certificate, flags))
+    return TRUE;
+
   self->flags = flags;
-  return self->accept (self->data, certificate, flags);
+  return FALSE;
 }
 
 static void
@@ -170,6 +177,78 @@ describe_flags (Handshake *self)
   return g_string_free (reasons, FALSE);
 }
 
+/* --- Driving ------------------------------------------------------------------------------------------------------ */
+
+/* GIO computes a handshake in a thread of its own, and asks about certificates in the context where it was begun; but if that is
+   the default one, and nobody is running it at the moment, in the thread of the handshake. So it is begun in a context of its own,
+   which the owner's drives. */
+typedef struct
+{
+  GSource           source;
+  AqmpNestedContext nested;
+  GMainContext     *context;  /* (owned) */
+} Driver;
+
+static gboolean
+driver_prepare (GSource *source,
+                int     *timeout)
+{
+  Driver *self = (Driver *) source;
+
+  *timeout = -1;
+  return aqmp_nested_context_prepare (&self->nested, source, self->context, timeout);
+}
+
+static gboolean
+driver_check (GSource *source)
+{
+  Driver *self = (Driver *) source;
+
+  return aqmp_nested_context_check (&self->nested, source, self->context);
+}
+
+static gboolean
+driver_dispatch (GSource     *source,
+                 GSourceFunc  callback,
+                 gpointer     user_data)
+{
+  Driver *self = (Driver *) source;
+
+  g_main_context_iteration (self->context, FALSE);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+driver_finalize (GSource *source)
+{
+  Driver *self = (Driver *) source;
+
+  aqmp_nested_context_clear (&self->nested);
+  g_main_context_unref (self->context);
+}
+
+static GSourceFuncs driver_funcs = {
+  driver_prepare,
+  driver_check,
+  driver_dispatch,
+  driver_finalize,
+  NULL,
+  NULL,
+};
+
+/* (transfer full) */
+static GSource *
+drive (GMainContext *context,
+       GMainContext *owner_context)
+{
+  Driver *self = (Driver *) g_source_new (&driver_funcs, sizeof (Driver));
+
+  self->context = g_main_context_ref (context);
+  g_source_set_name (&self->source, "[aqmp] TLS handshake");
+  g_source_attach (&self->source, owner_context);
+  return &self->source;
+}
+
 /* --- The handshake ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -177,6 +256,9 @@ handshake_free (gpointer data)
 {
   Handshake *self = data;
 
+  g_source_destroy (self->driver);
+  g_source_unref (self->driver);
+  g_main_context_unref (self->context);
   g_object_unref (self->connection);
   g_clear_object (&self->identity);
   g_free (self);
@@ -192,6 +274,7 @@ handshaken (GObject      *connection,
   GError *error = NULL;
 
   g_signal_handler_disconnect (connection, self->handler);
+  g_source_destroy (self->driver);
 
   if (g_tls_connection_handshake_finish (G_TLS_CONNECTION (connection), result, &error))
     {
@@ -212,20 +295,30 @@ handshaken (GObject      *connection,
   g_task_return_error (task, error);
 }
 
+/* With the database from the beginning: otherwise GIO first reads all that the system trusts, which takes it more than 10 ms. */
 static GTlsConnection *
 connection_new (const AqmpTls       *self,
                 GIOStream           *base,
                 GSocketConnectable  *address,
                 GError             **error)
 {
-  GIOStream *connection;
+  GTlsBackend *backend = g_tls_backend_get_default ();
+  gpointer connection;
 
   if (address != NULL)
-    connection = g_tls_client_connection_new (base, choose_identity (self, address), error);
+    connection = g_initable_new (g_tls_backend_get_client_connection_type (backend), NULL, error,
+                                 "base-io-stream", base,
+                                 "server-identity", choose_identity (self, address),
+                                 self->database != NULL ? "database" : NULL, self->database,
+                                 NULL);
   else
-    connection = g_tls_server_connection_new (base, self->certificate, error);
+    connection = g_initable_new (g_tls_backend_get_server_connection_type (backend), NULL, error,
+                                 "base-io-stream", base,
+                                 "certificate", self->certificate,
+                                 self->database != NULL ? "database" : NULL, self->database,
+                                 NULL);
 
-  return (GTlsConnection *) connection;
+  return connection;
 }
 
 static void
@@ -237,8 +330,6 @@ configure (const AqmpTls  *self,
   else if (self->certificate != NULL)
     g_tls_connection_set_certificate (connection, self->certificate);
 
-  if (self->database != NULL)
-    g_tls_connection_set_database (connection, self->database);
   if (self->interaction != NULL)
     g_tls_connection_set_interaction (connection, self->interaction);
 
@@ -278,9 +369,13 @@ aqmp_tls_handshake_async (const AqmpTls       *self,
   if (address != NULL)
     handshake->identity = g_object_ref (choose_identity (self, address));
   handshake->handler = g_signal_connect (connection, "accept-certificate", G_CALLBACK (on_accept_certificate), handshake);
+  handshake->context = g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
+  handshake->driver = drive (handshake->context, g_task_get_context (task));
   g_task_set_task_data (task, handshake, handshake_free);
 
-  g_tls_connection_handshake_async (connection, G_PRIORITY_DEFAULT, cancellable, handshaken, g_steal_pointer (&task));
+  g_main_context_push_thread_default (handshake->context);
+  g_tls_connection_handshake_async (connection, G_PRIORITY_DEFAULT, cancellable, handshaken, g_object_ref (task));
+  g_main_context_pop_thread_default (handshake->context);
 }
 
 GIOStream *

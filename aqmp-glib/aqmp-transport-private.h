@@ -44,6 +44,8 @@ void           aqmp_transport_set_reading          (AqmpTransport  *self,
                                                     gboolean        reading);
 void           aqmp_transport_set_max_message_size (AqmpTransport  *self,
                                                     guint64         max_message_size);
+/* Whether anything has come from the peer. */
+gboolean       aqmp_transport_has_received         (AqmpTransport  *self);
 gsize          aqmp_transport_get_queued_bytes     (AqmpTransport  *self);
 /* How a stream which is no plain socket is given its bytes. @largest_write: the most at once, 0 for as many as it takes.
    @last_byte_apart: the last one that there is comes by itself. */

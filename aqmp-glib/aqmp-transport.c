@@ -12,6 +12,8 @@
 #include "aqmp-write-queue-private.h"
 
 #define MAX_PIECES 16
+/* Writes in a row, to a peer that takes all of them; then others have their turn. */
+#define MOST_WRITES 4096
 /* How often word of the drain is put off because something was read: more than what a socket can hold. */
 #define MOST_PUT_OFF 1024
 
@@ -26,6 +28,7 @@ struct _AqmpTransport
   AqmpFraming    framing;
   guint64        max_message_size;
   gboolean       reading;
+  gboolean       received;       /* something */
   gboolean       at_eof;
   gboolean       failed;
 
@@ -99,11 +102,20 @@ get_unwritten (AqmpTransport *self)
          (self->channel != NULL ? self->channel->kind->get_unwritten (self->channel) : 0);
 }
 
+/* Locked. */
+static gboolean
+can_write (AqmpTransport *self)
+{
+  return get_unwritten (self) > 0 && !self->write_blocked && self->write_error == NULL;
+}
+
 /* Locked. Calls nobody but the channel, so a socket's queue can be written from prepare. */
 static void
 write_queue (AqmpTransport *self)
 {
-  while (!self->write_blocked && self->write_error == NULL && get_unwritten (self) > 0)
+  guint i;
+
+  for (i = 0; i < MOST_WRITES && can_write (self); i++)
     {
       g_autoptr (GError) error = NULL;
       GOutputVector pieces[MAX_PIECES];
@@ -193,6 +205,7 @@ read_once (AqmpTransport *self,
   buffer = aqmp_framing_reserve (&self->framing, &room);
   n_read = self->channel->kind->read (self->channel, buffer, room, &error);
 
+  self->received = self->received || n_read > 0;
   if (n_read > 0)
     aqmp_framing_commit (&self->framing, n_read);
   else if (n_read == 0)
@@ -382,7 +395,7 @@ prepare_socket (TransportSource *source)
 
   write_queue (self);
   update_poll (source);
-  return is_ready (self);
+  return is_ready (self) || can_write (self);
 }
 
 static gboolean
@@ -391,7 +404,7 @@ prepare_other (TransportSource *source,
 {
   AqmpTransport *self = source->transport;
 
-  if (is_ready (self) || (get_unwritten (self) > 0 && !self->write_blocked && self->write_error == NULL))
+  if (is_ready (self) || can_write (self))
     return TRUE;
   return aqmp_nested_context_prepare (&source->nested, &source->source, self->channel->context, timeout);
 }
@@ -621,7 +634,7 @@ aqmp_transport_iterate (AqmpTransport *self,
 
   lock (self);
   write_queue (self);
-  happened = is_ready (self);
+  happened = is_ready (self) || can_write (self);
   unlock (self);
 
   /* With something to do, whether there is something to read too still matters: it comes before word of the drain. */
@@ -737,6 +750,12 @@ aqmp_transport_allow_goodbye (AqmpTransport *self)
   if (self->channel != NULL)
     self->channel->says_goodbye = TRUE;
   unlock (self);
+}
+
+gboolean
+aqmp_transport_has_received (AqmpTransport *self)
+{
+  return self->received;
 }
 
 gsize

@@ -604,9 +604,11 @@ test_missing_certificate (void)
   g_assert_false (tls_peer_shake_hands (&session.peer, NULL));
   g_assert_false (finish_connect_of (&session, &error));
   /* What GIO makes of it depends on how the server leaves. */
-  g_assert_true (g_error_matches (error, G_TLS_ERROR, G_TLS_ERROR_CERTIFICATE_REQUIRED) ||
-                 g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED));
-  test_check_message (error, "certificate", __FILE__, __LINE__, G_STRFUNC);
+  g_assert_true (error->domain == G_TLS_ERROR || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED));
+  test_check_message (error, "Could not establish the ", __FILE__, __LINE__, G_STRFUNC);
+  /* TLS 1.2 fails in the handshake. */
+  if (strstr (error->message, "handshake") == NULL)
+    test_check_message (error, "certificate", __FILE__, __LINE__, G_STRFUNC);
   g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (session.client)), ==, AQMP_RUNSTATE_IDLE);
 
   /* The same object, with one. */

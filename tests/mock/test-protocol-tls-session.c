@@ -623,36 +623,6 @@ test_no_goodbye_in_a_record (void)
   end_object (&protocol);
 }
 
-/* The handshake of a stream that was opened is under way, and the peer says nothing: closing does not wait for its end. */
-static void
-test_no_goodbye_in_handshake (gconstpointer data)
-{
-  gboolean dispose = GPOINTER_TO_INT (data);
-  g_auto (TlsPeer) peer = { 0 };
-  g_autoptr (GIOStream) stream = make_stream (&peer);
-  LineProtocol *protocol = line_protocol_new ();
-  g_auto (TestSlot) slot = TEST_SLOT_INIT;
-  g_autoptr (GError) error = NULL;
-  WatchDog dog;
-
-  open_stream (protocol, stream);
-  tls_peer_wait_readable (&peer);
-  watch_dog_start (&dog, tls_peer_get_socket (&peer));
-  if (dispose)
-    g_object_run_dispose (G_OBJECT (protocol));
-  else
-    {
-      line_disconnect (protocol, &slot);
-      finish_disconnect_of (protocol, &slot, &error);
-    }
-  g_assert_true (watch_dog_stop (&dog));
-  g_assert_no_error (error);
-  g_clear_object (&stream);
-  tls_peer_drain_raw (&peer);
-  test_slot_clear (&slot);
-  end_object (&protocol);
-}
-
 /* ---- M7: large, small, and many ---------------------------------------------------------------------------------- */
 
 static void
@@ -1050,10 +1020,6 @@ main (int    argc,
   tls_add ("/protocol/tls/S7/flush-timeout-0", test_flush_timeout, GUINT_TO_POINTER (0));
   tls_add ("/protocol/tls/S7/flush-waits-for-a-slow-peer", test_flush_waits, NULL);
   tls_add ("/protocol/tls/S7/no-goodbye-in-a-record", test_no_goodbye_in_a_record, NULL);
-
-  tls_add ("/protocol/tls/S7/no-goodbye-in-the-handshake", test_no_goodbye_in_handshake, GINT_TO_POINTER (FALSE));
-  tls_add ("/protocol/tls/S10/dispose-in-the-handshake-of-an-opened-stream", test_no_goodbye_in_handshake,
-           GINT_TO_POINTER (TRUE));
 
   add_both ("/protocol/tls/M7/large-reply", test_large_reply);
   tls_add ("/protocol/tls/M7/large-message/16384", test_large_message, GUINT_TO_POINTER (16384));

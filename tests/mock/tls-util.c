@@ -31,11 +31,14 @@ tls_add_test (const char    *path,
               TlsTestFunc    func,
               gconstpointer  data)
 {
+  /* GLib only frees the data of tests that run. */
+  static GSList *tests;
   TlsTest *test = g_new (TlsTest, 1);
 
   test->func = func;
   test->data = data;
-  g_test_add_data_func_full (path, test, (GTestDataFunc) run_test, g_free);
+  tests = g_slist_prepend (tests, test);
+  g_test_add_data_func (path, test, run_test);
 }
 
 int
@@ -81,13 +84,14 @@ tls_wait_fds (guint n_fds)
   g_autoptr (GSource) source = NULL;
   g_autofree char *before = NULL;
 
-  if (test_count_fds () == n_fds)
+  /* Fewer: something of an earlier test had its end late. */
+  if (test_count_fds () <= n_fds)
     return;
 
   before = test_list_fds ();
   g_test_message ("%u descriptors were open at the beginning; now:\n%s", n_fds, before);
   source = start_ticking ();
-  test_wait_until (test_count_fds () == n_fds);
+  test_wait_until (test_count_fds () <= n_fds);
   g_source_destroy (source);
 }
 

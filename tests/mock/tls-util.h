@@ -170,7 +170,7 @@ void        tls_set_database         (gpointer        protocol,
 void        tls_set_identity         (gpointer        protocol,
                                       const char     *host);
 
-/* Waits until as many descriptors are open; what closes them may be in another thread. */
+/* Waits until no more descriptors are open than that; what closes them may be in another thread. */
 void        tls_wait_fds             (guint           n_fds);
 /* The same for an object with this weak pointer: a connection may have its last moment in a thread of GIO's. */
 void        tls_wait_gone            (gpointer       *weak);

@@ -84,7 +84,7 @@ execute_well (AqmpClient  *client,
 
 /* ---- getfd ------------------------------------------------------------------------------------------------------- */
 
-/* What QEMU writes to the chardev comes out of our end. */
+/* QEMU has the other end of what we hold, as a chardev, and speaks QMP on it. */
 static void
 test_getfd (void)
 {

@@ -96,10 +96,12 @@ read_some (AqmpChannel *channel,
 static void
 assert_channel_asleep (AqmpChannel *channel)
 {
+  g_autoptr (GError) error = NULL;
   guint8 byte;
   guint i;
 
-  g_assert_cmpint (channel->kind->read (channel, &byte, 1, NULL), ==, -1);
+  g_assert_cmpint (channel->kind->read (channel, &byte, 1, &error), ==, -1);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
   for (i = 0; i < 20; i++)
     {
       channel->kind->watch (channel, TRUE, FALSE);
@@ -137,11 +139,12 @@ test_reads_record_to_its_end (TlsFixture    *self,
         tls_pair_write (&self->pair, text, lengths[j]);
         while (done < lengths[j])
           {
+            g_autoptr (GError) error = NULL;
             gssize n_read;
 
             /* As a transport does: one read for each wait. */
             wait_for_channel (self->channel, TRUE, FALSE);
-            n_read = self->channel->kind->read (self->channel, (guint8 *) buffer, sizes[i], NULL);
+            n_read = self->channel->kind->read (self->channel, (guint8 *) buffer, sizes[i], &error);
             if (n_read < 0)
               continue;
             memcpy (received + done, buffer, n_read);
@@ -157,6 +160,7 @@ static void
 test_reads_on_after_pause (TlsFixture    *self,
                            gconstpointer  tcp)
 {
+  g_autoptr (GError) error = NULL;
   char buffer[10];
 
   if (self->channel == NULL)
@@ -168,31 +172,59 @@ test_reads_on_after_pause (TlsFixture    *self,
   self->channel->kind->watch (self->channel, FALSE, FALSE);
   g_assert_false (g_main_context_pending (self->channel->context));
   wait_for_channel (self->channel, TRUE, FALSE);
-  g_assert_cmpint (self->channel->kind->read (self->channel, (guint8 *) buffer, 10, NULL), ==, 10);
+  g_assert_cmpint (self->channel->kind->read (self->channel, (guint8 *) buffer, 10, &error), ==, 10);
   g_assert_cmpmem (buffer, 10, "abcdefghij", 10);
   assert_channel_asleep (self->channel);
 }
 
-/* Several records, then the end without goodbye. GIO tells it once: to read again would be an error. */
+/* Several records, then the end. GIO tells it once: to read again would be an error. */
 static void
-test_reads_to_eof (TlsFixture    *self,
-                   gconstpointer  tcp)
+read_to_eof (TlsFixture *self,
+             gboolean    with_goodbye)
 {
   g_autoptr (GString) received = g_string_new (NULL);
   char buffer[4];
   gssize n_read;
 
-  if (self->channel == NULL)
-    return;
-
   tls_pair_write (&self->pair, "one, ", 5);
   tls_pair_write (&self->pair, "two, ", 5);
   tls_pair_write (&self->pair, "three", 5);
-  shutdown (self->pair.far_fd, SHUT_WR);
+  if (with_goodbye)
+    g_io_stream_close (self->pair.far, NULL, NULL);
+  else
+    g_assert_no_errno (shutdown (self->pair.far_fd, SHUT_WR));
   while ((n_read = read_some (self->channel, buffer, sizeof buffer)) > 0)
     g_string_append_len (received, buffer, n_read);
   g_assert_cmpint (n_read, ==, 0);
   g_assert_cmpstr (received->str, ==, "one, two, three");
+}
+
+static void
+test_reads_to_eof (TlsFixture    *self,
+                   gconstpointer  tcp)
+{
+  if (self->channel != NULL)
+    read_to_eof (self, FALSE);
+}
+
+static void
+test_reads_to_goodbye (TlsFixture    *self,
+                       gconstpointer  tcp)
+{
+  if (self->channel != NULL)
+    read_to_eof (self, TRUE);
+}
+
+/* Also of a stream that somebody else has made, who would rather have a goodbye: JSON shows whether a message is whole. */
+static void
+test_reads_to_eof_of_stricter_stream (TlsFixture    *self,
+                                      gconstpointer  tcp)
+{
+  if (self->channel == NULL)
+    return;
+
+  g_tls_connection_set_require_close_notify (G_TLS_CONNECTION (self->pair.near), TRUE);
+  read_to_eof (self, FALSE);
 }
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
@@ -566,8 +598,8 @@ test_goodbye_to_nobody (TlsFixture    *self,
 
 /* GSocketClient hands out TLS in a wrapper that is a TCP connection itself. */
 static void
-test_wrapped (TlsFixture    *self,
-              gconstpointer  tcp)
+close_wrapped (TlsFixture *self,
+               gboolean    says_goodbye)
 {
   g_autoptr (GIOStream) wrapper = NULL;
 
@@ -580,12 +612,27 @@ test_wrapped (TlsFixture    *self,
   wrapper = G_IO_STREAM (g_tcp_wrapper_connection_new (self->pair.near,
                                                        g_socket_connection_get_socket (self->pair.near_base)));
   self->channel = aqmp_channel_new (wrapper);
-  g_assert_true (self->channel->fd == -1);
+  g_assert_cmpint (self->channel->fd, ==, -1);
   write_all (self->channel, "last words", 10);
+  self->channel->says_goodbye = says_goodbye;
   close_within_bound (self);
   g_assert_true (g_io_stream_is_closed (wrapper));
   g_assert_cmpint (fcntl (self->pair.near_fd, F_GETFD), ==, -1);
-  expect_end (&self->pair, FALSE);
+  expect_end (&self->pair, says_goodbye);
+}
+
+static void
+test_wrapped (TlsFixture    *self,
+              gconstpointer  tcp)
+{
+  close_wrapped (self, FALSE);
+}
+
+static void
+test_wrapped_goodbye (TlsFixture    *self,
+                      gconstpointer  tcp)
+{
+  close_wrapped (self, TRUE);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -609,7 +656,9 @@ main (int   argc,
 
   add_each ("Q13/reads-record-to-its-end", test_reads_record_to_its_end);
   add_each ("Q13/reads-on-after-pause", test_reads_on_after_pause);
-  add_each ("Q13/reads-to-eof", test_reads_to_eof);
+  add_each ("Q13/reads-to-eof/usual", test_reads_to_eof);
+  add_each ("Q13/reads-to-goodbye", test_reads_to_goodbye);
+  add_each ("Q13/reads-to-eof/stricter", test_reads_to_eof_of_stricter_stream);
   add_each ("Q13/record-size", test_record_size);
   add_each ("Q13/last-byte-apart", test_last_byte_apart);
   g_test_add_func ("/channel-tls/Q13/limit-write", test_limit_write);
@@ -623,7 +672,10 @@ main (int   argc,
   add_each ("S10/little-room", test_little_room);
   add_each ("S10/little-room-in-small-buffer", test_little_room_in_small_buffer);
   add_each ("Q13/goodbye-to-nobody", test_goodbye_to_nobody);
-  add_each ("Q14/wrapped", test_wrapped);
+  g_test_add ("/channel-tls/Q14/wrapped", TlsFixture, GINT_TO_POINTER (TRUE), fixture_set_up, test_wrapped,
+              fixture_tear_down);
+  g_test_add ("/channel-tls/Q14/wrapped-goodbye", TlsFixture, GINT_TO_POINTER (TRUE), fixture_set_up, test_wrapped_goodbye,
+              fixture_tear_down);
 
   return g_test_run ();
 }

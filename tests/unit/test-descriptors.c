@@ -443,14 +443,17 @@ receive_byte (int    fd,
 
   for (header = CMSG_FIRSTHDR (&message); header != NULL; header = CMSG_NXTHDR (&message, header))
     {
-      const int *fds = (const int *) CMSG_DATA (header);
-      int i;
+      gsize size = header->cmsg_len - CMSG_LEN (0);
+      gsize i;
 
       g_assert_cmpint (header->cmsg_type, ==, SCM_RIGHTS);
-      for (i = 0; i < (int) ((header->cmsg_len - CMSG_LEN (0)) / sizeof (int)); i++, n_fds++)
+      for (i = 0; i < size; i += sizeof (int), n_fds++)
         {
-          expect_mark (fds[i], mark);
-          close (fds[i]);
+          int received;
+
+          memcpy (&received, CMSG_DATA (header) + i, sizeof received);
+          expect_mark (received, mark);
+          close (received);
         }
     }
   return n_fds;

@@ -181,7 +181,8 @@ fixture_tear_down (Fixture       *self,
 
   while (test_count_fds () > self->n_fds && g_get_monotonic_time () < deadline)
     g_thread_yield ();
-  g_assert_cmpuint (test_count_fds (), ==, self->n_fds);
+  /* A thread of GIO's may have had some of its own when the others were counted. */
+  g_assert_cmpuint (test_count_fds (), <=, self->n_fds);
 }
 
 gboolean
@@ -194,9 +195,7 @@ on_accept (gpointer              user_data,
   g_assert_true (G_IS_TLS_CERTIFICATE (certificate));
   self->asked_flags = flags;
   self->asked_thread = g_thread_self ();
-  self->asked_in_context = g_main_current_source () != NULL &&
-                           g_source_get_context (g_main_current_source ()) ==
-                             (self->context != NULL ? self->context : g_main_context_default ());
+  self->asked_in_context = g_main_context_is_owner (self->context != NULL ? self->context : g_main_context_default ());
   g_atomic_int_inc (&self->n_asked);
   return self->accepts;
 }

@@ -228,13 +228,14 @@ assert_n_fds (guint n_fds)
   while (test_count_fds () > n_fds && g_get_monotonic_time () < deadline)
     g_thread_yield ();
 
-  if (test_count_fds () != n_fds)
+  if (test_count_fds () > n_fds)
     {
       g_autofree char *fds = test_list_fds ();
 
       g_test_message ("%s", fds);
     }
-  g_assert_cmpuint (test_count_fds (), ==, n_fds);
+  /* Or they had just begun to when the others were counted. */
+  g_assert_cmpuint (test_count_fds (), <=, n_fds);
 }
 
 /* The transport is closed as its owner goes, if it was not before; the peer sees it. */
