@@ -76,7 +76,7 @@ gssize
 aqmp_channel_check_eof (gssize   n_read,
                         GError **error)
 {
-  if (n_read >= 0 || !g_error_matches (*error, G_TLS_ERROR, G_TLS_ERROR_EOF))
+  if (n_read >= 0 || error == NULL || !g_error_matches (*error, G_TLS_ERROR, G_TLS_ERROR_EOF))
     return n_read;
 
   g_clear_error (error);

@@ -375,7 +375,8 @@ way_out (AqmpRunstate runstate,
     case AQMP_RUNSTATE_IDLE:
       return _("connect it first");
     case AQMP_RUNSTATE_CONNECTING:
-      return required == AQMP_RUNSTATE_RUNNING ? _("wait until it is connected") : _("disconnect it first");
+      return required == AQMP_RUNSTATE_RUNNING ? _("wait until it is connected, for which a server has to accept a peer")
+                                               : _("disconnect it first");
     case AQMP_RUNSTATE_RUNNING:
       return _("disconnect it first");
     case AQMP_RUNSTATE_DISCONNECTING:

@@ -137,6 +137,66 @@ test_root_cause_of_connection (void)
   end_object (&protocol);
 }
 
+/* ---- a resolver that knows nobody -------------------------------------------------------------------------------- */
+
+typedef GResolver IgnorantResolver;
+typedef GResolverClass IgnorantResolverClass;
+static GType ignorant_resolver_get_type (void);
+G_DEFINE_TYPE (IgnorantResolver, ignorant_resolver, G_TYPE_RESOLVER)
+
+static void
+ignorant_resolver_lookup_async (GResolver                *resolver,
+                                const char               *hostname,
+                                GResolverNameLookupFlags  flags,
+                                GCancellable             *cancellable,
+                                GAsyncReadyCallback       callback,
+                                gpointer                  user_data)
+{
+  g_autoptr (GTask) task = g_task_new (resolver, cancellable, callback, user_data);
+
+  g_task_return_new_error (task, G_RESOLVER_ERROR, G_RESOLVER_ERROR_NOT_FOUND, "nobody knows %s", hostname);
+}
+
+static GList *
+ignorant_resolver_lookup_finish (GResolver     *resolver,
+                                 GAsyncResult  *result,
+                                 GError       **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+static void
+ignorant_resolver_class_init (IgnorantResolverClass *klass)
+{
+  klass->lookup_by_name_with_flags_async = ignorant_resolver_lookup_async;
+  klass->lookup_by_name_with_flags_finish = ignorant_resolver_lookup_finish;
+}
+
+static void
+ignorant_resolver_init (IgnorantResolver *self)
+{
+}
+
+static void
+test_name_that_does_not_resolve (void)
+{
+  g_autoptr (GResolver) usual = g_resolver_get_default ();
+  g_autoptr (GResolver) ignorant = g_object_new (ignorant_resolver_get_type (), NULL);
+  g_autoptr (GSocketConnectable) address = g_network_address_new ("vm.invalid", 4444);
+  LineProtocol *protocol = line_protocol_new ();
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autoptr (GError) error = NULL;
+
+  g_resolver_set_default (ignorant);
+  aqmp_protocol_connect_async (AQMP_PROTOCOL (protocol), address, NULL, test_slot_callback, &slot);
+  g_assert_false (finish_connect (protocol, &slot, &error));
+  g_resolver_set_default (usual);
+  assert_error_like (error, G_RESOLVER_ERROR, G_RESOLVER_ERROR_NOT_FOUND,
+                     "Could not establish the connection to “vm.invalid:4444”: *nobody knows vm.invalid");
+  check_usable (protocol);
+  end_object (&protocol);
+}
+
 static void
 test_nobody_listens (void)
 {
@@ -465,6 +525,7 @@ main (int    argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/protocol/S4/connection-keeps-domain-and-code-of-the-cause", test_root_cause_of_connection);
+  g_test_add_func ("/protocol/S4/name-that-does-not-resolve", test_name_that_does_not_resolve);
   g_test_add_func ("/protocol/S4/nobody-listens", test_nobody_listens);
   g_test_add_func ("/protocol/S4/session-keeps-domain-and-code-of-the-cause", test_root_cause_of_session);
   g_test_add_func ("/protocol/S4/peer-leaves-while-establishing", test_peer_leaves_while_establishing);

@@ -8,7 +8,6 @@
 
 #include <gio/gunixsocketaddress.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "certificates.h"
 
@@ -481,11 +480,7 @@ hang_up (TlsPair *pair)
 static void
 reset (TlsPair *pair)
 {
-  struct linger at_once = { 1, 0 };
-
-  g_assert_no_errno (setsockopt (g_socket_get_fd (tls_peer_get_socket (&pair->peer)), SOL_SOCKET, SO_LINGER, &at_once,
-                                 sizeof at_once));
-  g_socket_close (tls_peer_get_socket (&pair->peer), NULL);
+  tls_peer_reset (&pair->peer);
 }
 
 /* The beginning of a ServerHello or ClientHello. */

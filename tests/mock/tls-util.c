@@ -6,6 +6,7 @@
 
 #include <gio/gunixsocketaddress.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "certificates.h"
 
@@ -218,9 +219,8 @@ tls_peer_finish_handshake (TlsPeer  *peer,
   g_autoptr (GAsyncResult) result = test_await (&peer->slot);
   gboolean done = g_tls_connection_handshake_finish (peer->tls, result, error);
 
-  /* As any server does. */
   if (!done)
-    tls_peer_cut (peer);
+    tls_peer_reset (peer);
   return done;
 }
 
@@ -449,6 +449,17 @@ tls_peer_leave (TlsPeer *peer)
 
   g_io_stream_close (G_IO_STREAM (peer->tls), NULL, &error);
   g_assert_no_error (error);
+}
+
+void
+tls_peer_reset (TlsPeer *peer)
+{
+  struct linger at_once = { 1, 0 };
+
+  g_assert_no_errno (setsockopt (g_socket_get_fd (tls_peer_get_socket (peer)), SOL_SOCKET, SO_LINGER, &at_once,
+                                 sizeof at_once));
+  g_socket_close (tls_peer_get_socket (peer), NULL);
+  g_io_stream_close (G_IO_STREAM (peer->connection), NULL, NULL);
 }
 
 void

@@ -60,7 +60,8 @@ void        tls_peer_init            (TlsPeer        *peer,
                                       gboolean        is_server);
 void        tls_peer_clear           (TlsPeer        *peer);
 
-/* A handshake that fails is the end of the connection. */
+/* A handshake that fails is the end of the connection: a reset, which GIO knows how to explain. (At a mere end it leaks the error
+   that it makes of a missing certificate.) */
 void        tls_peer_begin_handshake (TlsPeer        *peer);
 gboolean    tls_peer_finish_handshake (TlsPeer       *peer,
                                       GError        **error);
@@ -101,6 +102,8 @@ void        tls_peer_expect_cut      (TlsPeer        *peer);
 void        tls_peer_leave           (TlsPeer        *peer);
 /* Closes what TLS runs over, as QEMU does. */
 void        tls_peer_cut             (TlsPeer        *peer);
+/* The same, and over TCP the object sees ECONNRESET. Not while a handshake waits. */
+void        tls_peer_reset           (TlsPeer        *peer);
 
 /* ---- both ends --------------------------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include "session.h"
 
 #include <fcntl.h>
+#include <gio/gunixsocketaddress.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -84,7 +85,7 @@ execute_well (AqmpClient  *client,
 
 /* ---- getfd ------------------------------------------------------------------------------------------------------- */
 
-/* QEMU has the other end of what we hold, as a chardev, and speaks QMP on it. */
+/* QEMU has the other end of what we hold, for as long as the chardev is there. */
 static void
 test_getfd (void)
 {
@@ -108,7 +109,6 @@ test_getfd (void)
   execute_well (client, "chardev-add",
                 "{\"id\": \"monitor\", \"backend\": {\"type\": \"socket\", \"data\": {\"server\": false, "
                 "\"addr\": {\"type\": \"fd\", \"data\": {\"str\": \"pair\"}}}}}", NULL);
-  /* It talks to whoever has the other end, which is not closed as long as the chardev is there. */
   execute_well (client, "query-chardev", "{}", NULL);
   g_assert_cmpint (recv (pair[1], buffer, sizeof buffer, MSG_DONTWAIT), ==, -1);
   execute_well (client, "chardev-remove", "{\"id\": \"monitor\"}", NULL);
@@ -134,6 +134,45 @@ has_block_node (AqmpClient *client,
     if (g_str_equal (json_object_get_string_member (json_array_get_object_element (array, i), "node-name"), name))
       return TRUE;
   return FALSE;
+}
+
+/* A server on a descriptor: it speaks to whoever connects. */
+static void
+test_getfd_listening (void)
+{
+  g_autoptr(Qemu) qemu = qemu_new (QEMU_SYSTEM_NONE, QEMU_TRANSPORT_LISTENER, QEMU_FLAGS_NONE, NULL);
+  g_autoptr(GSocket) listening = NULL;
+  g_autoptr(GSocket) socket = NULL;
+  g_autoptr(GSocketAddress) address = NULL;
+  g_autoptr(GUnixFDList) fd_list = g_unix_fd_list_new ();
+  g_autofree char *path = NULL;
+  g_autoptr(GError) error = NULL;
+  char magic[8];
+  AqmpClient *client;
+
+  if (qemu == NULL)
+    return;
+
+  path = g_build_filename (qemu_get_directory (qemu), "nbd.sock", NULL);
+  address = g_unix_socket_address_new (path);
+  listening = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_socket_bind (listening, address, FALSE, NULL) && g_socket_listen (listening, NULL));
+  g_unix_fd_list_append (fd_list, g_socket_get_fd (listening), &error);
+  g_assert_no_error (error);
+
+  client = session_new (qemu);
+  execute_well (client, "getfd", "{\"fdname\": \"nbd\"}", fd_list);
+  execute_well (client, "nbd-server-start", "{\"addr\": {\"type\": \"fd\", \"data\": {\"str\": \"nbd\"}}}", NULL);
+
+  socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
+  g_assert_no_error (error);
+  g_socket_set_timeout (socket, TEST_BOUND_SECONDS);
+  g_assert_true (g_socket_connect (socket, address, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_socket_receive (socket, magic, sizeof magic, NULL, &error), ==, sizeof magic);
+  g_assert_cmpmem (magic, sizeof magic, "NBDMAGIC", 8);
+  session_end (client);
 }
 
 static void
@@ -315,6 +354,7 @@ main (int   argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/qemu/Q10/getfd", test_getfd);
+  g_test_add_func ("/qemu/Q10/getfd-listening", test_getfd_listening);
   g_test_add_func ("/qemu/Q10/add-fd", test_add_fd);
   g_test_add_func ("/qemu/Q10/in-a-row-with-oob", test_in_a_row_with_oob);
   g_test_add_func ("/qemu/Q10/in-a-row-without-oob", test_in_a_row_without_oob);
