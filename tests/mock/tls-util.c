@@ -456,6 +456,9 @@ tls_peer_reset (TlsPeer *peer)
 {
   struct linger at_once = { 1, 0 };
 
+  if (g_socket_is_closed (tls_peer_get_socket (peer)))
+    return;
+
   g_assert_no_errno (setsockopt (g_socket_get_fd (tls_peer_get_socket (peer)), SOL_SOCKET, SO_LINGER, &at_once,
                                  sizeof at_once));
   g_socket_close (tls_peer_get_socket (peer), NULL);
