@@ -492,6 +492,8 @@ test_qemu_works (gconstpointer data)
     {
       g_autofree char *result = test_finish (&slots[i], &error);
 
+      g_assert_true ((result == NULL) == (error != NULL));
+
       g_assert_no_error (error);
       test_slot_clear (&slots[i]);
     }

@@ -60,7 +60,7 @@ quit (AqmpClient *client,
       Qemu       *qemu)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(JsonNode) node = session_execute (client, "quit", NULL, &error);
+  g_autoptr(JsonNode) node G_GNUC_UNUSED = session_execute (client, "quit", NULL, &error);
 
   g_assert_no_error (error);
   session_end (client);
@@ -156,7 +156,7 @@ test_again_and_again (void)
   client = aqmp_client_new (NULL);
   for (gsize i = 0; i < N_SESSIONS; i++)
     {
-      g_autoptr(GSocketConnectable) effective = start_server (client, address);
+      g_autoptr(GSocketConnectable) effective G_GNUC_UNUSED = start_server (client, address);
       g_autoptr(GError) error = NULL;
 
       accept_well (client);

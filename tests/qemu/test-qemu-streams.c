@@ -94,7 +94,7 @@ check_stream (QemuKind      kind,
   g_assert_true (aqmp_protocol_get_stream (AQMP_PROTOCOL (client)) == stream);
   use_session (client);
   check_quit (client, qemu);
-  g_assert_true (g_io_stream_is_closed (stream));
+  test_wait_until (g_io_stream_is_closed (stream));
 }
 
 static void

@@ -9,16 +9,6 @@
 
 #include <string.h>
 
-/* GnuTLS's side of GIO leaks an error whenever a server does not like the certificate of the client, or misses it. */
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#define begin_leaking() __lsan_disable ()
-#define end_leaking() __lsan_enable ()
-#else
-#define begin_leaking()
-#define end_leaking()
-#endif
-
 #define N_AT_ONCE 30
 /* How long a reply is waited for that does not come. */
 #define STALL_MS 300
@@ -294,9 +284,7 @@ check_client_refused (const char *shown,
     return;
 
   client = new_client ("good", shown);
-  begin_leaking ();
   g_assert_false (session_connect_to (client, qemu_get_connectable (qemu), &error));
-  end_leaking ();
   g_assert_true (error->domain == G_TLS_ERROR || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED));
   g_assert_nonnull (strstr (error->message, text));
   g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (client)), ==, AQMP_RUNSTATE_IDLE);
@@ -371,7 +359,7 @@ test_hangs_in_handshake (void)
   client = new_client ("good", NULL);
   qemu_freeze (qemu);
   aqmp_protocol_set_connect_timeout (AQMP_PROTOCOL (client), 200);
-  check_fails (client, qemu, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "TLS handshake");
+  check_fails (client, qemu, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "within 200 ms");
 
   qemu_thaw (qemu);
   aqmp_protocol_set_connect_timeout (AQMP_PROTOCOL (client), 30000);
