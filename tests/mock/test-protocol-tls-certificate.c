@@ -321,48 +321,6 @@ test_context_that_is_not_default_any_more (gconstpointer data)
   g_assert_true (tls_peer_finish_handshake (&pair.peer, &error));
 }
 
-/* The question is there already when the attempt comes to its end, and nobody is asked. */
-static void
-test_not_asked_any_more (gconstpointer data)
-{
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  g_auto (TlsPair) pair = TLS_PAIR_INIT;
-  g_auto (TestSlot) disconnected = TEST_SLOT_INIT;
-  g_auto (Handler) handler = HANDLER (TRUE);
-  g_autoptr (GError) error = NULL;
-  gint64 deadline = g_get_monotonic_time () + test_bound_us ();
-
-  g_main_context_push_thread_default (context);
-  init_with_stranger (&pair, TLS_CONNECTS);
-  add_handler (&pair, &handler);
-  tls_pair_begin (&pair, NULL);
-  /* It has begun its handshake. */
-  tls_peer_wait_readable (&pair.peer);
-  g_main_context_pop_thread_default (context);
-
-  /* The peer has the default context, and only that is run: until the object has something to do. */
-  tls_peer_begin_handshake (&pair.peer);
-  while (!g_main_context_pending (context) && g_get_monotonic_time () < deadline)
-    g_main_context_iteration (NULL, FALSE);
-  g_assert_true (g_main_context_pending (context));
-
-  g_main_context_push_thread_default (context);
-  if (GPOINTER_TO_INT (data))
-    g_object_run_dispose (G_OBJECT (pair.protocol));
-  else
-    line_disconnect (pair.protocol, &disconnected);
-  g_assert_false (tls_pair_finish (&pair, &error));
-  g_assert_error (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED);
-  test_slot_clear (&pair.slot);
-  if (!GPOINTER_TO_INT (data))
-    g_object_unref (test_await (&disconnected));
-  test_slot_clear (&disconnected);
-  end_object (&pair.protocol);
-  g_main_context_pop_thread_default (context);
-  tls_peer_finish_handshake (&pair.peer, NULL);
-  g_assert_cmpuint (handler.n_calls, ==, 0);
-}
-
 /* ---- what a handler does ----------------------------------------------------------------------------------------- */
 
 typedef struct
@@ -857,8 +815,6 @@ main (int    argc,
   add_both ("/protocol/tls/accept-certificate/refused", test_refused);
   add_both ("/protocol/tls/accept-certificate/not-asked-about-what-is-fine", test_not_asked);
   tls_add ("/protocol/tls/accept-certificate/not-asked-about-none", test_not_asked_about_none, NULL);
-  tls_add ("/protocol/tls/accept-certificate/not-asked-any-more/disconnect", test_not_asked_any_more, GINT_TO_POINTER (FALSE));
-  tls_add ("/protocol/tls/accept-certificate/not-asked-any-more/dispose", test_not_asked_any_more, GINT_TO_POINTER (TRUE));
   tls_add ("/protocol/tls/accept-certificate/flags", test_flags, NULL);
   tls_add ("/protocol/tls/accept-certificate/several-handlers", test_several_handlers, NULL);
   tls_add ("/protocol/tls/accept-certificate/all-refuse", test_all_refuse, NULL);
