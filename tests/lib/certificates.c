@@ -6,7 +6,7 @@
 
 /* Whether anything of TLS was used. What GLib leaks then is not ours: an error whenever a server refuses the certificate of the
    client, and a source whenever one for a cancellable is destroyed while another thread cancels. LeakSanitizer cannot tell
-   it apart, so the tests of TLS look for leaks without it: by counting, and under valgrind. */
+   it apart, so the tests of TLS look for leaks without it: by counting, and those of the units under valgrind. */
 static int uses_tls;
 
 #ifdef __SANITIZE_ADDRESS__
