@@ -10,12 +10,14 @@
 
 G_BEGIN_DECLS
 
-/* Floor 3 in four files, besides the table of pending calls and the readings of messages and commands:
+/* Floor 3, file by file, besides the table of pending calls and the readings of messages and commands:
  *
  *   aqmp-client.c           the class: properties, and what ties it to the protocol
  *   aqmp-client-session.c   greeting and negotiation
  *   aqmp-client-route.c     what becomes of a message that arrives
- *   aqmp-client-execute.c   calls: from the caller to the outbound queue, and back
+ *   aqmp-client-calls.c     calls: from the caller to the outbound queue, and back
+ *   aqmp-client-execute.c   what begins one: the asynchronous forms
+ *   aqmp-client-sync.c      likewise: the blocking forms
  */
 typedef struct
 {
@@ -69,6 +71,27 @@ gpointer           aqmp_client_steal_held_calls   (AqmpProtocol       *protocol)
 void               aqmp_client_fail_calls         (AqmpProtocol       *protocol,
                                                    gpointer            calls,
                                                    const GError       *cause);
+
+/* Begins a call. FALSE: nothing was sent, and nothing is pending. */
+gboolean           aqmp_client_send_composed      (AqmpClient         *self,
+                                                   AqmpCall           *call,
+                                                   const char         *command,
+                                                   JsonObject         *arguments,
+                                                   GUnixFDList        *fd_list,
+                                                   AqmpExecuteFlags    flags,
+                                                   int                 timeout_ms,
+                                                   GError            **error);
+gboolean           aqmp_client_send_raw           (AqmpClient         *self,
+                                                   AqmpCall           *call,
+                                                   const char         *message,
+                                                   GUnixFDList        *fd_list,
+                                                   GError            **error);
+/* Whoever has waited for it in the blocking form does not any more. FALSE: it is just being returned. */
+gboolean           aqmp_client_give_up_call       (AqmpClient         *self,
+                                                   AqmpCall           *call);
+/* The tree of what a call that is not raw has returned. @reply: (transfer full) */
+JsonNode          *aqmp_call_reply_build          (gpointer            reply,
+                                                   GError            **error);
 
 /* Returns a call that has left the table. @message: its reply */
 void               aqmp_call_complete             (AqmpCall           *call,

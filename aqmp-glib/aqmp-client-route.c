@@ -159,6 +159,18 @@ drop_unknown (AqmpClient         *self,
   return FALSE;
 }
 
+/* The callback is the caller's code, and no part of the virtual function that has led here. */
+static void
+complete (AqmpClient        *self,
+          AqmpCall          *call,
+          const AqmpMessage *message)
+{
+  guint n_vfuncs = aqmp_protocol_suspend_vfuncs (AQMP_PROTOCOL (self));
+
+  aqmp_call_complete (call, message);
+  aqmp_protocol_resume_vfuncs (AQMP_PROTOCOL (self), n_vfuncs);
+}
+
 static gboolean
 route_reply (AqmpClient         *self,
              const AqmpMessage  *message,
@@ -173,7 +185,7 @@ route_reply (AqmpClient         *self,
     priv->quit_answered = TRUE;
 
   if (fate == REPLY_ANSWERS)
-    aqmp_call_complete (call, message);
+    complete (self, call, message);
 
   g_clear_pointer (&call, aqmp_call_unref);
   return fate != REPLY_IS_UNKNOWN || drop_unknown (self, message, error);

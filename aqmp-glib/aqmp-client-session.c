@@ -56,15 +56,6 @@ hold_event (AqmpClient *self,
 /* --- Negotiation -------------------------------------------------------------------------------------------------- */
 
 static void
-negotiation_written (GObject      *object,
-                     GAsyncResult *result,
-                     gpointer      user_data)
-{
-  /* If this failed, so has the attempt. */
-  aqmp_protocol_write_message_finish (AQMP_PROTOCOL (object), result, NULL);
-}
-
-static void
 negotiate (AqmpClient *self)
 {
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
@@ -81,7 +72,9 @@ negotiate (AqmpClient *self)
                           "\"}",
                           priv->asked_for_oob ? ",\"arguments\":{\"enable\":[\"oob\"]}" : "", priv->negotiation_serial);
   message = g_bytes_new_take (text, strlen (text));
-  aqmp_protocol_write_message_async (AQMP_PROTOCOL (self), message, NULL, negotiation_written, NULL);
+  /* Nobody need wait for it to be written: if that fails, so does the attempt. A task that is still waiting when the session
+     runs would, after a blocking call, have its callback in a context that is no more. */
+  aqmp_protocol_queue_message (AQMP_PROTOCOL (self), message);
   read_next (self);
 }
 

@@ -96,6 +96,14 @@ JsonNode *aqmp_client_execute_finish (AqmpClient    *self,
                                       GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
+JsonNode *aqmp_client_execute_sync (AqmpClient        *self,
+                                    const char        *command,
+                                    JsonObject        *arguments,
+                                    AqmpExecuteFlags   flags,
+                                    GCancellable      *cancellable,
+                                    GError           **error);
+
+AQMP_AVAILABLE_IN_1_0
 void aqmp_client_execute_full_async (AqmpClient          *self,
                                      const char          *command,
                                      JsonObject          *arguments,
@@ -112,6 +120,16 @@ JsonNode *aqmp_client_execute_full_finish (AqmpClient    *self,
                                            GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
+JsonNode *aqmp_client_execute_full_sync (AqmpClient        *self,
+                                         const char        *command,
+                                         JsonObject        *arguments,
+                                         GUnixFDList       *fd_list,
+                                         AqmpExecuteFlags   flags,
+                                         int                timeout_ms,
+                                         GCancellable      *cancellable,
+                                         GError           **error);
+
+AQMP_AVAILABLE_IN_1_0
 void aqmp_client_execute_raw_async (AqmpClient          *self,
                                     const char          *message,
                                     GUnixFDList         *fd_list,
@@ -123,6 +141,13 @@ AQMP_AVAILABLE_IN_1_0
 GBytes *aqmp_client_execute_raw_finish (AqmpClient    *self,
                                         GAsyncResult  *result,
                                         GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+GBytes *aqmp_client_execute_raw_sync (AqmpClient    *self,
+                                      const char    *message,
+                                      GUnixFDList   *fd_list,
+                                      GCancellable  *cancellable,
+                                      GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
 JsonObject *aqmp_arguments_parse (const char  *json,

@@ -34,6 +34,7 @@ void     aqmp_command_append (AqmpCommand  *self,
 /* The other way: a command from its parts. AQMP_ERROR_INVALID_MESSAGE if they cannot be written as JSON; then @out is as
    it was. */
 gboolean aqmp_command_compose (const char   *command,
+                               gboolean      out_of_band,
                                JsonObject   *arguments,
                                guint64       serial,
                                GString      *out,

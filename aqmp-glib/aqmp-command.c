@@ -186,6 +186,7 @@ aqmp_command_append (AqmpCommand *self,
 
 gboolean
 aqmp_command_compose (const char  *command,
+                      gboolean     out_of_band,
                       JsonObject  *arguments,
                       guint64      serial,
                       GString     *out,
@@ -193,7 +194,7 @@ aqmp_command_compose (const char  *command,
 {
   gsize start = out->len;
 
-  g_string_append (out, "{\"execute\":");
+  g_string_append (out, out_of_band ? "{\"exec-oob\":" : "{\"execute\":");
   if (!aqmp_json_append_string (out, command, error))
     goto failed;
 

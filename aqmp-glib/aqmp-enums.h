@@ -37,6 +37,8 @@ typedef enum
 /**
  * AqmpExecuteFlags:
  * @AQMP_EXECUTE_FLAGS_NONE: an ordinary, in-band command
+ * @AQMP_EXECUTE_FLAGS_OOB: out of band: at once, whatever other commands are being executed. Only few commands can be, and
+ *   only if [property@Client:oob-enabled] is %TRUE
  *
  * How a command is executed.
  *
@@ -45,6 +47,7 @@ typedef enum
 typedef enum /*< flags >*/
 {
   AQMP_EXECUTE_FLAGS_NONE = 0,
+  AQMP_EXECUTE_FLAGS_OOB = 1 << 0,
 } AqmpExecuteFlags;
 
 G_END_DECLS

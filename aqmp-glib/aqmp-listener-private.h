@@ -29,6 +29,7 @@ AqmpListener   *aqmp_listener_new         (GSocketAddress    *address,
                                            GError           **error);
 /* (transfer none): where it listens, with the port that the system has chosen. */
 GSocketAddress *aqmp_listener_get_address (AqmpListener      *self);
+/* Leaves the context where it was attached before. */
 void            aqmp_listener_attach      (AqmpListener      *self,
                                            GMainContext      *context,
                                            GObject           *owner,

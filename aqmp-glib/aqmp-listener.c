@@ -313,6 +313,16 @@ watch_free (gpointer data)
   g_free (watch);
 }
 
+static void
+detach (AqmpListener *self)
+{
+  if (self->source == NULL)
+    return;
+
+  g_source_destroy (self->source);
+  g_clear_pointer (&self->source, g_source_unref);
+}
+
 void
 aqmp_listener_attach (AqmpListener     *self,
                       GMainContext     *context,
@@ -320,6 +330,8 @@ aqmp_listener_attach (AqmpListener     *self,
                       AqmpListenerFunc  func)
 {
   Watch *watch = g_new (Watch, 1);
+
+  detach (self);
 
   watch->socket = g_object_ref (self->socket);
   g_weak_ref_init (&watch->owner, owner);
@@ -334,11 +346,7 @@ aqmp_listener_attach (AqmpListener     *self,
 void
 aqmp_listener_free (AqmpListener *self)
 {
-  if (self->source != NULL)
-    {
-      g_source_destroy (self->source);
-      g_source_unref (self->source);
-    }
+  detach (self);
   /* First the path, so that who finds it is not refused. */
   unlink_path (self);
   g_socket_close (self->socket, NULL);

@@ -7,6 +7,7 @@
 #include <gio/gio.h>
 #include <gio/gunixfdlist.h>
 
+#include "aqmp-blocking-private.h"
 #include "aqmp-watch-private.h"
 
 G_BEGIN_DECLS
@@ -41,10 +42,13 @@ typedef struct
 {
   AqmpCallState state;
   GObject      *client;      /* (owned) (nullable) */
-  GTask        *task;        /* (owned) (nullable): NULL once abandoned */
-  AqmpWatch     watch;
+  GTask        *task;        /* (owned) (nullable): NULL once abandoned, and for a blocking call */
+  AqmpBlocking *blocking;    /* (owned) (nullable): of a blocking call, until it is abandoned */
+  AqmpWatch     watch;       /* of the task */
+  guint         timeout_ms;
   AqmpCallId    id;
   guint64       token;       /* of the outbound message */
+  gboolean      raw;         /* the reply is wanted as text, be it an error */
   gboolean      quits;       /* it is the command that makes the server leave */
   gboolean      out_of_band;
   gboolean      carries_fds; /* it is, or was, sent with file descriptors */
@@ -53,8 +57,12 @@ typedef struct
   GList         link;        /* in one of the table's queues */
 } AqmpCall;
 
-AqmpCall *aqmp_call_new   (GTask    *task);
-void      aqmp_call_unref (gpointer  self);
+AqmpCall *aqmp_call_new          (GTask        *task);
+AqmpCall *aqmp_call_new_blocking (GObject      *client,
+                                  AqmpBlocking *blocking);
+void      aqmp_call_unref        (gpointer      self);
+/* It is in the table, and somebody waits for it. */
+gboolean  aqmp_call_is_awaited   (AqmpCall     *self);
 #define   aqmp_call_ref(self) ((AqmpCall *) g_atomic_rc_box_acquire (self))
 
 /* How many in-band commands may be outstanding once out-of-band execution is negotiated. QEMU reads no further, and so does

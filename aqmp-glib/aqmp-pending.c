@@ -140,12 +140,31 @@ aqmp_call_new (GTask *task)
   return self;
 }
 
+AqmpCall *
+aqmp_call_new_blocking (GObject      *client,
+                        AqmpBlocking *blocking)
+{
+  AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
+
+  self->blocking = aqmp_blocking_ref (blocking);
+  self->client = g_object_ref (client);
+  self->link.data = self;
+  return self;
+}
+
+gboolean
+aqmp_call_is_awaited (AqmpCall *self)
+{
+  return self->state == AQMP_CALL_PENDING || self->state == AQMP_CALL_WAITING;
+}
+
 static void
 call_clear (gpointer data)
 {
   AqmpCall *self = data;
 
   g_clear_object (&self->task);
+  g_clear_pointer (&self->blocking, aqmp_blocking_unref);
   g_clear_object (&self->client);
   aqmp_call_id_clear (&self->id);
   g_clear_object (&self->fds);

@@ -63,6 +63,21 @@ on_peer (gpointer           owner,
   aqmp_attempt_unref (attempt);
 }
 
+void
+aqmp_protocol_move_listener (AqmpProtocol *self,
+                             GMainContext *context)
+{
+  AqmpAttempt *attempt = aqmp_protocol_get_private (self)->attempt;
+
+  if (attempt == NULL)
+    return;
+
+  g_main_context_unref (attempt->context);
+  attempt->context = g_main_context_ref (context);
+  if (attempt->listener != NULL)
+    aqmp_listener_attach (attempt->listener, attempt->context, G_OBJECT (self), on_peer);
+}
+
 /* CONNECTING already. FALSE: @error is the cause, and the attempt still to be failed with it. @effective_address: (out)
    (optional) */
 static gboolean
@@ -202,6 +217,29 @@ no_server (AqmpProtocol *self)
                       _("%s is in state “%s”, and no server was started: disconnect it first, then start one"), type, state);
 }
 
+static gboolean
+begin_accept (gpointer user_data)
+{
+  GTask *task = user_data;
+  AqmpProtocol *self = g_task_get_source_object (task);
+  AqmpAttempt *attempt = aqmp_protocol_get_private (self)->attempt;
+
+  if (attempt == NULL || !attempt->is_server || attempt->task != NULL)
+    {
+      g_task_return_error (task, no_server (self));
+      return G_SOURCE_REMOVE;
+    }
+
+  aqmp_attempt_ref (attempt);
+  attempt->task = g_object_ref (task);
+  aqmp_attempt_watch (attempt, FALSE);
+  aqmp_attempt_check_cancelled (attempt);
+  if (!attempt->over)
+    settle (attempt);
+  aqmp_attempt_unref (attempt);
+  return G_SOURCE_REMOVE;
+}
+
 /**
  * aqmp_protocol_accept_async:
  * @self: a protocol
@@ -218,7 +256,7 @@ no_server (AqmpProtocol *self)
  * A peer that cannot be talked to is the end of the attempt: the object passes through [enum@Runstate.DISCONNECTING] back to
  * [enum@Runstate.IDLE], and a server has to be started anew. In all else it is like [method@Protocol.connect_async].
  *
- * To be called in the owner's context.
+ * May be called from any thread; in another than the owner's it takes effect once the owner's context runs.
  *
  * Since: 1.0
  */
@@ -229,27 +267,12 @@ aqmp_protocol_accept_async (AqmpProtocol        *self,
                             gpointer             user_data)
 {
   g_autoptr (GTask) task = NULL;
-  AqmpAttempt *attempt;
 
   g_return_if_fail (AQMP_IS_PROTOCOL (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
   task = aqmp_protocol_new_task (self, cancellable, callback, user_data, aqmp_protocol_accept_async, "[aqmp] accept");
-
-  attempt = aqmp_protocol_get_private (self)->attempt;
-  if (attempt == NULL || !attempt->is_server || attempt->task != NULL)
-    {
-      g_task_return_error (task, no_server (self));
-      return;
-    }
-
-  aqmp_attempt_ref (attempt);
-  attempt->task = g_object_ref (task);
-  aqmp_attempt_watch (attempt, FALSE);
-  aqmp_attempt_check_cancelled (attempt);
-  if (!attempt->over)
-    settle (attempt);
-  aqmp_attempt_unref (attempt);
+  aqmp_protocol_begin_task (self, g_steal_pointer (&task), begin_accept);
 }
 
 /**

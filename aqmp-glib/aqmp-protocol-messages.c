@@ -71,7 +71,9 @@ on_frame (gpointer       user_data,
   /* What the frame function remembers of the message before, it may forget now. */
   aqmp_protocol_get_private (self)->framed = NULL;
 
+  aqmp_protocol_enter_vfunc (self);
   consumed = AQMP_PROTOCOL_GET_CLASS (self)->frame (self, data, length, scanned, at_eof, payload_length, &local_error);
+  aqmp_protocol_leave_vfunc (self);
 
   if (consumed < 0 || consumed > (gssize) length ||
       (consumed > 0 && *payload_length != AQMP_PROTOCOL_NO_MESSAGE && *payload_length > (gsize) consumed))
@@ -103,7 +105,9 @@ filter_inbound (AqmpProtocol *self,
   if (!has_inbound_filter (self))
     return g_bytes_ref (message);
 
+  aqmp_protocol_enter_vfunc (self);
   filtered = AQMP_PROTOCOL_GET_CLASS (self)->filter_inbound (self, message, &error);
+  aqmp_protocol_leave_vfunc (self);
   if (priv->transport == NULL || priv->session_serial != serial)
     return NULL;
   if (filtered != NULL)
@@ -124,7 +128,11 @@ receive (AqmpProtocol *self,
   g_autoptr (GError) cause = NULL;
   gboolean received;
 
+  aqmp_protocol_enter_vfunc (self);
+  priv->n_receiving++;
   received = AQMP_PROTOCOL_GET_CLASS (self)->message_received (self, message, &error);
+  priv->n_receiving--;
+  aqmp_protocol_leave_vfunc (self);
   priv->framed = NULL;
 
   if (received || priv->transport == NULL || priv->session_serial != serial)
@@ -303,7 +311,9 @@ filter_outbound (AqmpProtocol  *self,
   if (!has_outbound_filter (self))
     return g_bytes_ref (message);
 
+  aqmp_protocol_enter_vfunc (self);
   filtered = AQMP_PROTOCOL_GET_CLASS (self)->filter_outbound (self, message, &local_error);
+  aqmp_protocol_leave_vfunc (self);
   if (filtered == NULL)
     {
       g_propagate_error (error, aqmp_protocol_error_from_vfunc (self, "filter_outbound", g_steal_pointer (&local_error)));
@@ -385,14 +395,15 @@ filter_and_send (AqmpProtocol *self)
     aqmp_transport_request_drained (priv->transport);
 }
 
-/* The session runs: first what a subclass has kept from the handshake, then what comes. */
+/* The session runs: first what a subclass has kept from the handshake, then what comes. Whoever is called meanwhile may wait for
+   more, in a blocking call or by running the loop; so that it does not wait in vain, this is then done once more, inside. */
 static void
 start (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   guint64 serial = priv->session_serial;
 
-  priv->started = TRUE;
+  aqmp_transport_request_work (priv->transport);
   priv->hooks->session_started (self);
   while (priv->transport != NULL && priv->session_serial == serial && !g_queue_is_empty (&priv->handshake_inbox))
     {
@@ -401,7 +412,10 @@ start (AqmpProtocol *self)
       receive (self, message);
     }
   if (priv->transport != NULL && priv->session_serial == serial)
-    aqmp_transport_set_reading (priv->transport, TRUE);
+    {
+      priv->started = TRUE;
+      aqmp_transport_set_reading (priv->transport, TRUE);
+    }
 }
 
 static void
@@ -446,6 +460,8 @@ on_drained (gpointer user_data)
     }
 
   flushers = aqmp_waiters_steal (&priv->flushers);
+  if (!g_queue_is_empty (&flushers))
+    aqmp_protocol_returns_task (self);
   aqmp_waiters_return (&flushers, NULL);
   if (priv->flushing && priv->session_serial == serial)
     aqmp_protocol_end (self, NULL, NULL);
@@ -519,6 +535,26 @@ aqmp_protocol_send_message (AqmpProtocol  *self,
   return possible;
 }
 
+gboolean
+aqmp_protocol_begin_flush (gpointer user_data)
+{
+  GTask *task = user_data;
+  AqmpProtocol *self = g_task_get_source_object (task);
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GError *error = NULL;
+
+  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_RUNNING, &error))
+    g_task_return_error (task, error);
+  else if (!aqmp_protocol_has_outbound (self))
+    g_task_return_boolean (task, TRUE);
+  else
+    {
+      aqmp_waiters_add (&priv->flushers, g_object_ref (task));
+      aqmp_transport_request_drained (priv->transport);
+    }
+  return G_SOURCE_REMOVE;
+}
+
 /**
  * aqmp_protocol_flush_async:
  * @self: a protocol
@@ -529,7 +565,7 @@ aqmp_protocol_send_message (AqmpProtocol  *self,
  * Waits until everything that is queued was written to the stream. Commands that a [class@Client] holds back, because others
  * have to be answered first, are not queued yet.
  *
- * That the peer has read it is another matter. To be called in the owner's context.
+ * That the peer has read it is another matter. May be called from any thread.
  *
  * Since: 1.0
  */
@@ -539,9 +575,7 @@ aqmp_protocol_flush_async (AqmpProtocol        *self,
                            GAsyncReadyCallback  callback,
                            gpointer             user_data)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GTask) task = NULL;
-  GError *error = NULL;
 
   g_return_if_fail (AQMP_IS_PROTOCOL (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
@@ -551,18 +585,8 @@ aqmp_protocol_flush_async (AqmpProtocol        *self,
   g_task_set_name (task, "[aqmp] flush");
   g_task_set_check_cancellable (task, FALSE);
 
-  if (g_task_return_error_if_cancelled (task))
-    return;
-
-  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_RUNNING, &error))
-    g_task_return_error (task, error);
-  else if (!aqmp_protocol_has_outbound (self))
-    g_task_return_boolean (task, TRUE);
-  else
-    {
-      aqmp_waiters_add (&priv->flushers, g_steal_pointer (&task));
-      aqmp_transport_request_drained (priv->transport);
-    }
+  if (!g_task_return_error_if_cancelled (task))
+    aqmp_protocol_begin_task (self, g_steal_pointer (&task), aqmp_protocol_begin_flush);
 }
 
 /**

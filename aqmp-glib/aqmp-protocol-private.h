@@ -18,6 +18,8 @@ G_BEGIN_DECLS
  *   aqmp-protocol-session.c    the state machine up: an attempt, until RUNNING
  *   aqmp-protocol-connect.c    what begins one: connect and open
  *   aqmp-protocol-listen.c     likewise: start_server and accept
+ *   aqmp-protocol-sync.c       the blocking forms of both, and of the end
+ *   aqmp-protocol-drive.c      what happens in the owner's thread while it blocks
  *   aqmp-protocol-handshake.c  reading and writing single messages meanwhile
  *   aqmp-protocol-teardown.c   the state machine down: fail, disconnect, dispose, all on one path
  *   aqmp-protocol-messages.c   messages in and out, filters, flush
@@ -67,6 +69,7 @@ typedef struct
   GMainContext  *context;             /* (owned) (nullable): the owner's; NULL before the first session */
   GThread       *owner_thread;        /* (unowned) (nullable): the one that began the session; only ever compared */
   AqmpTransport *transport;           /* (owned) (nullable): while there is a stream */
+  guint          n_becoming_idle;     /* IDLE, but the owner is still telling of it */
   guint64        last_token;          /* names outbound messages; never starts again */
   GQueue         unfiltered;          /* (element-type OutboundMessage): waiting for filter_outbound */
   gsize          unfiltered_bytes;
@@ -86,6 +89,18 @@ typedef struct
   GBytes        *framed;              /* (unowned) (nullable): being delivered just as the framing found it */
   GSource       *flush_timeout_source; /* (owned) (nullable) */
   GSource       *finish_source;       /* (owned) (nullable): will end a disconnect */
+  guint          n_vfuncs;            /* virtual functions that are running */
+  guint          n_receiving;         /* of these, message_received */
+  guint          n_drives;            /* blocking calls that drive the session */
+  GMainContext  *outer_context;       /* (owned) (nullable): the owner's, while a blocking call has its own in @context */
+  GMainContext  *inner_context;       /* (unowned) (nullable): that of the blocking call */
+  gboolean       holds_outer;         /* and no other thread can run that meanwhile */
+  GQueue         late_sources;        /* (element-type GSource) (owned): what was deferred, if another thread can */
+  gboolean       has_deferred;        /* a blocking call has left something to the owner's context */
+  GQueue         deferred_events;     /* (element-type Deferred) (owned) */
+  GQueue         deferred_states;     /* likewise: states and properties */
+  guint          n_dropped_events;    /* in the place of later ones */
+  GSource       *deferral_marker;     /* (owned) (nullable): comes after all that was deferred */
   GQueue         handshake_inbox;     /* (element-type GBytes): read, but its reader was cancelled */
 
   AqmpWaiters    readers;             /* read_message: one at a time */
@@ -141,6 +156,31 @@ gboolean      aqmp_protocol_is_as_framed          (AqmpProtocol  *self,
 gboolean      aqmp_protocol_is_event_heard        (AqmpProtocol  *self,
                                                    const char    *name);
 
+/* Before blocking. FALSE: this is inside one of the session's virtual functions. @context: (out) (transfer full) (nullable):
+   the owner's, which no other thread can run until it is released; NULL if the session belongs to another thread */
+gboolean      aqmp_protocol_acquire               (AqmpProtocol  *self,
+                                                   GMainContext **context,
+                                                   GError       **error);
+/* @context: (transfer full) (nullable) */
+void          aqmp_protocol_release               (GMainContext  *context);
+/* With the owner's context acquired: reads and writes, calling virtual functions and nobody else, until it is @done or the session is over.
+   @deadline: monotonic, -1 for none. FALSE: G_IO_ERROR_CANCELLED or G_IO_ERROR_TIMED_OUT */
+typedef gboolean (*AqmpDriveDone) (gpointer data);
+gboolean      aqmp_protocol_drive                 (AqmpProtocol  *self,
+                                                   AqmpDriveDone  done,
+                                                   gpointer       data,
+                                                   gint64         deadline,
+                                                   GCancellable  *cancellable,
+                                                   GError       **error);
+/* A task will be returned. */
+void          aqmp_protocol_returns_task          (AqmpProtocol  *self);
+/* Around calls of virtual functions; and around what message_received, but no other, calls that is free to block. */
+void          aqmp_protocol_enter_vfunc           (AqmpProtocol  *self);
+void          aqmp_protocol_leave_vfunc           (AqmpProtocol  *self);
+guint         aqmp_protocol_suspend_vfuncs        (AqmpProtocol  *self);
+void          aqmp_protocol_resume_vfuncs         (AqmpProtocol  *self,
+                                                   guint          n_vfuncs);
+
 /* A line in the log that says whose it is. */
 void          aqmp_protocol_log                   (AqmpProtocol   *self,
                                                    GLogLevelFlags  level,
@@ -154,11 +194,46 @@ extern const AqmpTransportCallbacks aqmp_protocol_transport_callbacks;
 /* (transfer full) (nullable): any thread */
 char         *aqmp_protocol_dup_name              (AqmpProtocol   *self);
 
+/* (transfer full) (nullable): the owner's context, acquired, if this thread is the one that runs it or could */
+GMainContext *aqmp_protocol_acquire_context       (AqmpProtocol   *self);
+
 /* Runs it in the owner's context: now, if this is the place. @func: returns G_SOURCE_REMOVE */
 void          aqmp_protocol_invoke                (AqmpProtocol   *self,
                                                    GSourceFunc     func,
                                                    gpointer        data,
                                                    GDestroyNotify  destroy);
+
+/* Begins what a task is for in the owner's context. Until then, cancelling the task returns it, but keeps nothing from
+   beginning. @task: (transfer full); @begin: called with the task */
+void          aqmp_protocol_begin_task            (AqmpProtocol   *self,
+                                                   GTask          *task,
+                                                   GSourceFunc     begin);
+
+/* While a blocking call runs, instead of telling at once. FALSE: it does not */
+gboolean      aqmp_protocol_defer_event           (AqmpProtocol   *self,
+                                                   AqmpEvent      *event);
+gboolean      aqmp_protocol_defer_runstate        (AqmpProtocol   *self,
+                                                   AqmpRunstate    runstate);
+gboolean      aqmp_protocol_defer_notify          (AqmpProtocol   *self,
+                                                   GParamSpec     *property);
+/* Now, as there is a state that comes behind them. */
+void          aqmp_protocol_tell_deferred_states  (AqmpProtocol   *self);
+/* The blocking call ends: see to it that nothing overtakes what it has deferred. */
+void          aqmp_protocol_settle_deferral       (AqmpProtocol   *self,
+                                                   GMainContext   *context);
+void          aqmp_protocol_resume_deferral       (AqmpProtocol   *self);
+void          aqmp_protocol_clear_deferred        (AqmpProtocol   *self);
+/* The session is served by another context from now on. */
+void          aqmp_protocol_attach_to_context     (AqmpProtocol   *self,
+                                                   GMainContext   *context);
+/* A part of that. */
+void          aqmp_protocol_move_listener         (AqmpProtocol   *self,
+                                                   GMainContext   *context);
+/* Around the handlers of signals: what they begin is to go on after a blocking call that has a context of its own. */
+guint         aqmp_protocol_leave_inner_context   (AqmpProtocol   *self,
+                                                   GMainContext  **inner);
+void          aqmp_protocol_reenter_inner_context (GMainContext   *inner,
+                                                   guint           n_left);
 
 const char   *aqmp_protocol_get_runstate_nick     (AqmpRunstate    runstate);
 void          aqmp_protocol_set_runstate          (AqmpProtocol   *self,
@@ -166,6 +241,12 @@ void          aqmp_protocol_set_runstate          (AqmpProtocol   *self,
 /* Tells everybody of a transition that was made. They may make others. */
 void          aqmp_protocol_announce_runstate     (AqmpProtocol   *self,
                                                    AqmpRunstate    runstate);
+/* The same, without what was deferred before it. */
+void          aqmp_protocol_tell_runstate         (AqmpProtocol   *self,
+                                                   AqmpRunstate    runstate);
+/* Emits it, whatever is going on. */
+void          aqmp_protocol_tell_event            (AqmpProtocol   *self,
+                                                   AqmpEvent      *event);
 void          aqmp_protocol_wake_state_waiters    (AqmpProtocol   *self);
 /* Locked. This thread, which runs @context, owns the session. */
 void          aqmp_protocol_set_owner_locked      (AqmpProtocol   *self,
@@ -233,6 +314,8 @@ void          aqmp_protocol_queue_message         (AqmpProtocol   *self,
 /* Whether anything is still to be written. */
 gboolean      aqmp_protocol_has_outbound          (AqmpProtocol   *self);
 void          aqmp_protocol_clear_outbound        (AqmpProtocol   *self);
+/* @task: of a flush */
+gboolean      aqmp_protocol_begin_flush           (gpointer        task);
 /* Everything is written. */
 void          aqmp_protocol_drained               (AqmpProtocol   *self);
 

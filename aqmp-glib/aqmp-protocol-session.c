@@ -144,26 +144,58 @@ explain_timeout (AqmpAttempt *attempt)
     }
 }
 
-/* Cancelled or timed out. */
+typedef struct
+{
+  AqmpProtocol *self;     /* (owned) */
+  AqmpAttempt  *attempt;  /* (owned) */
+  GError       *error;    /* (owned) */
+} GivenUp;
+
+static void
+given_up_free (gpointer data)
+{
+  GivenUp *given_up = data;
+
+  aqmp_attempt_unref (given_up->attempt);
+  g_object_unref (given_up->self);
+  g_error_free (given_up->error);
+  g_free (given_up);
+}
+
+static gboolean
+give_up_now (gpointer user_data)
+{
+  GivenUp *given_up = user_data;
+  AqmpAttempt *attempt = given_up->attempt;
+  g_autoptr (GError) cause = NULL;
+
+  if (attempt->over)
+    return G_SOURCE_REMOVE;
+
+  if (g_error_matches (given_up->error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    cause = explain_timeout (attempt);
+  else
+    cause = g_error_copy (given_up->error);
+  aqmp_protocol_attempt_fail (given_up->self, cause);
+  return G_SOURCE_REMOVE;
+}
+
+/* Cancelled or timed out, in the context of the caller; who accepts need not be the owner. */
 static gboolean
 give_up (gpointer      operation,
          const GError *error,
          gboolean      urgently)
 {
   AqmpAttempt *attempt = operation;
-  g_autoptr (GError) cause = NULL;
+  GivenUp *given_up;
 
   /* What completes it may be here in this turn. */
   if (urgently)
     return FALSE;
 
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-    cause = explain_timeout (attempt);
-  else
-    cause = g_error_copy (error);
-
-  if (!attempt->over)
-    aqmp_protocol_attempt_fail (attempt->self, cause);
+  given_up = g_new (GivenUp, 1);
+  *given_up = (GivenUp) { g_object_ref (attempt->self), aqmp_attempt_ref (attempt), g_error_copy (error) };
+  aqmp_protocol_invoke (attempt->self, give_up_now, given_up, given_up_free);
   return TRUE;
 }
 
@@ -269,7 +301,9 @@ establish_session (AqmpAttempt *attempt)
   g_task_set_check_cancellable (task, FALSE);
   g_object_weak_ref (G_OBJECT (task), establish_task_gone, aqmp_attempt_ref (attempt));
 
+  aqmp_protocol_enter_vfunc (self);
   begun = AQMP_PROTOCOL_GET_CLASS (self)->establish_session (self, task, &error);
+  aqmp_protocol_leave_vfunc (self);
   if (!begun && !attempt->over)
     establish_failed (attempt, g_steal_pointer (&error));
 }

@@ -78,13 +78,15 @@ leave_session (AqmpProtocol   *self,
   return calls;
 }
 
+/* What can only end later ends in the owner's context; that of a blocking call is not run for long. */
 static void
-close_transport (AqmpTransport *transport)
+close_transport (AqmpProtocol  *self,
+                 AqmpTransport *transport)
 {
   if (transport == NULL)
     return;
 
-  aqmp_transport_close (transport);
+  aqmp_transport_close_later_in (transport, aqmp_protocol_get_private (self)->outer_context);
   aqmp_transport_unref (transport);
 }
 
@@ -114,7 +116,7 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
   had_session = transport != NULL;
   if (had_session && cause == NULL && result == NULL)
     aqmp_transport_allow_goodbye (transport);
-  close_transport (transport);
+  close_transport (self, transport);
   /* Both, before the first handler may begin the next session. */
   g_object_freeze_notify (G_OBJECT (self));
   aqmp_protocol_set_stream (self, NULL);
@@ -122,9 +124,15 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
   g_object_thaw_notify (G_OBJECT (self));
 
   if (had_session)
-    AQMP_PROTOCOL_GET_CLASS (self)->session_ended (self, own_cause);
-  aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_DISCONNECTING);
+    {
+      aqmp_protocol_enter_vfunc (self);
+      AQMP_PROTOCOL_GET_CLASS (self)->session_ended (self, own_cause);
+      aqmp_protocol_leave_vfunc (self);
+    }
+  if (!aqmp_protocol_defer_runstate (self, AQMP_RUNSTATE_DISCONNECTING))
+    aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_DISCONNECTING);
 
+  aqmp_protocol_returns_task (self);
   aqmp_waiters_return (&readers, interrupted);
   aqmp_waiters_return (&flushers, interrupted);
   priv->hooks->fail_calls (self, calls, own_cause);
@@ -132,8 +140,9 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
 
 /* DISCONNECTING → IDLE, once the session was torn down. */
 static void
-become_idle (AqmpProtocol *self)
+become_idle (AqmpProtocol *protocol)
 {
+  g_autoptr (AqmpProtocol) self = g_object_ref (protocol);
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   GQueue disconnecters = aqmp_waiters_steal (&priv->disconnecters);
   g_autoptr (GError) result = g_steal_pointer (&priv->result);
@@ -141,8 +150,19 @@ become_idle (AqmpProtocol *self)
   clear_source (&priv->finish_source);
   forget_cause (self);
   priv->over = FALSE;
-  aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_IDLE);
-  aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_IDLE);
+  aqmp_protocol_lock (self);
+  priv->runstate = AQMP_RUNSTATE_IDLE;
+  priv->n_becoming_idle++;
+  aqmp_protocol_unlock (self);
+
+  if (!aqmp_protocol_defer_runstate (self, AQMP_RUNSTATE_IDLE))
+    aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_IDLE);
+  aqmp_protocol_returns_task (self);
+
+  /* Whoever is told next may do with it what he likes, in any thread. */
+  aqmp_protocol_lock (self);
+  priv->n_becoming_idle--;
+  aqmp_protocol_unlock (self);
   aqmp_waiters_return (&disconnecters, result);
 }
 
@@ -173,7 +193,8 @@ aqmp_protocol_dispose_session (AqmpProtocol *self)
   guint i;
 
   calls = leave_session (self, AQMP_RUNSTATE_IDLE, &transport);
-  close_transport (transport);
+  close_transport (self, transport);
+  aqmp_protocol_clear_deferred (self);
   priv->over = FALSE;
   g_clear_object (&priv->stream);
   g_clear_object (&priv->listen_address);
@@ -292,7 +313,8 @@ finish_disconnect (gpointer user_data)
 }
 
 static void
-schedule_finish (AqmpProtocol *self)
+schedule_finish (AqmpProtocol *self,
+                 GMainContext *context)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
@@ -304,7 +326,7 @@ schedule_finish (AqmpProtocol *self)
   g_source_set_name (priv->finish_source, "[aqmp] disconnect");
   g_source_set_callback (priv->finish_source, finish_disconnect, g_object_ref (self),
                          g_object_unref);
-  g_source_attach (priv->finish_source, priv->context);
+  g_source_attach (priv->finish_source, context);
 }
 
 static gboolean
@@ -314,24 +336,54 @@ flush_timed_out (gpointer user_data)
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GError) error = NULL;
 
-  error = g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
-                       _("The peer did not take all that was queued within %u ms; the rest was dropped"),
-                       priv->flush_timeout);
+  /* If nothing is left, it is only that the peer has never stopped sending. */
+  if (aqmp_protocol_has_outbound (self))
+    error = g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                         _("The peer did not take all that was queued within %u ms; the rest was dropped"),
+                         priv->flush_timeout);
   aqmp_protocol_end (self, NULL, error);
 
   return G_SOURCE_REMOVE;
 }
 
+/* @end: monotonic */
 static void
-start_flush_timeout (AqmpProtocol *self)
+start_flush_timeout (AqmpProtocol *self,
+                     gint64        end,
+                     GMainContext *context)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
   priv->flush_timeout_source = g_timeout_source_new (priv->flush_timeout);
+  g_source_set_ready_time (priv->flush_timeout_source, end);
   g_source_set_name (priv->flush_timeout_source, "[aqmp] flush-timeout");
   g_source_set_callback (priv->flush_timeout_source, flush_timed_out, g_object_ref (self),
                          g_object_unref);
-  g_source_attach (priv->flush_timeout_source, priv->context);
+  g_source_attach (priv->flush_timeout_source, context);
+}
+
+void
+aqmp_protocol_attach_to_context (AqmpProtocol *self,
+                                 GMainContext *context)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->finish_source != NULL)
+    {
+      clear_source (&priv->finish_source);
+      schedule_finish (self, context);
+    }
+  if (priv->flush_timeout_source != NULL)
+    {
+      gint64 end = g_source_get_ready_time (priv->flush_timeout_source);
+
+      clear_source (&priv->flush_timeout_source);
+      start_flush_timeout (self, end, context);
+    }
+
+  aqmp_protocol_move_listener (self, context);
+  if (priv->transport != NULL)
+    aqmp_transport_attach (priv->transport, context);
 }
 
 /* From RUNNING. The state is announced when the session was torn down, after what is queued has been written. */
@@ -348,10 +400,10 @@ begin_flush (AqmpProtocol *self)
   priv->flushing = TRUE;
 
   if (priv->flush_timeout == 0)
-    schedule_finish (self);
+    schedule_finish (self, priv->context);
   else
     {
-      start_flush_timeout (self);
+      start_flush_timeout (self, g_get_monotonic_time () + (gint64) priv->flush_timeout * 1000, priv->context);
       aqmp_transport_request_drained (priv->transport);
     }
 
@@ -387,13 +439,13 @@ begin_disconnect (gpointer user_data)
       break;
     case AQMP_RUNSTATE_IDLE:
       /* In this order: a handler that runs the loop may be in the next session when the teardown returns. */
-      schedule_finish (self);
+      schedule_finish (self, priv->context);
       aqmp_protocol_tear_down (self, NULL, NULL);
       break;
     case AQMP_RUNSTATE_DISCONNECTING:
     default:
       if (priv->over)
-        schedule_finish (self);
+        schedule_finish (self, priv->context);
       break;
     }
 
@@ -440,7 +492,7 @@ aqmp_protocol_disconnect_async (AqmpProtocol        *self,
   g_task_set_name (task, "[aqmp] disconnect");
   g_task_set_check_cancellable (task, FALSE);
 
-  aqmp_protocol_invoke (self, begin_disconnect, g_object_ref (task), g_object_unref);
+  aqmp_protocol_begin_task (self, g_steal_pointer (&task), begin_disconnect);
 }
 
 /**

@@ -8,6 +8,7 @@
 
 #include "aqmp-enum-types.h"
 #include "aqmp-error.h"
+#include "aqmp-watch-private.h"
 
 #define DEFAULT_MAX_MESSAGE_SIZE (10 * 1024 * 1024)
 #define DEFAULT_CONNECT_TIMEOUT_MS 30000
@@ -472,9 +473,24 @@ void
 aqmp_protocol_announce_runstate (AqmpProtocol *self,
                                  AqmpRunstate  runstate)
 {
+  aqmp_protocol_tell_deferred_states (self);
+  aqmp_protocol_tell_runstate (self, runstate);
+}
+
+void
+aqmp_protocol_tell_runstate (AqmpProtocol *self,
+                             AqmpRunstate  runstate)
+{
+  GMainContext *inner;
+  guint n_left;
+
   aqmp_protocol_log (self, G_LOG_LEVEL_DEBUG, "%s", aqmp_protocol_get_runstate_nick (runstate));
+
+  n_left = aqmp_protocol_leave_inner_context (self, &inner);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNSTATE]);
   g_signal_emit (self, signals[SIGNAL_RUNSTATE_CHANGED], 0, runstate);
+  aqmp_protocol_reenter_inner_context (inner, n_left);
+
   aqmp_protocol_wake_state_waiters (self);
 }
 
@@ -556,22 +572,72 @@ aqmp_protocol_wait_runstate_finish (AqmpProtocol  *self,
 /* A context that nobody runs at the moment can be acquired by anybody; it still belongs to the thread that began the
    session. */
 static gboolean
-is_owner (GMainContext *context,
-          GThread      *owner_thread)
+acquire_if_owner (GMainContext *context,
+                  GThread      *owner_thread)
 {
-  gboolean acquired;
-
-  if (g_main_context_is_owner (context))
-    return TRUE;
-  if (g_thread_self () != owner_thread)
-    return FALSE;
-
-  acquired = g_main_context_acquire (context);
-  if (acquired)
-    g_main_context_release (context);
-  return acquired;
+  return (g_thread_self () == owner_thread || g_main_context_is_owner (context)) && g_main_context_acquire (context);
 }
 
+/* Locked. Without a session yet, a context of the caller's own will do. The default one belongs to whoever made the object. */
+static void
+ensure_context (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->context != NULL)
+    return;
+
+  if (g_main_context_get_thread_default () != NULL)
+    aqmp_protocol_set_owner_locked (self, g_main_context_get_thread_default ());
+  else
+    priv->context = g_main_context_ref (g_main_context_default ());
+}
+
+GMainContext *
+aqmp_protocol_acquire_context (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GMainContext *context = NULL;
+
+  aqmp_protocol_lock (self);
+  ensure_context (self);
+  if (acquire_if_owner (priv->context, priv->owner_thread))
+    context = g_main_context_ref (priv->context);
+  aqmp_protocol_unlock (self);
+
+  return context;
+}
+
+typedef struct
+{
+  AqmpProtocol   *self;     /* (owned) */
+  GSourceFunc     func;
+  gpointer        data;     /* (owned): until it is called */
+  GDestroyNotify  destroy;
+} Invocation;
+
+static void
+invocation_free (gpointer user_data)
+{
+  Invocation *invocation = user_data;
+
+  if (invocation->data != NULL)
+    invocation->destroy (invocation->data);
+  g_object_unref (invocation->self);
+  g_free (invocation);
+}
+
+/* By now the owner's context may be another one. */
+static gboolean
+invoke_again (gpointer user_data)
+{
+  Invocation *invocation = user_data;
+
+  aqmp_protocol_invoke (invocation->self, invocation->func, g_steal_pointer (&invocation->data), invocation->destroy);
+  return G_SOURCE_REMOVE;
+}
+
+/* Attached under the lock: whoever changes the context afterwards runs what is in the old one once more. */
 void
 aqmp_protocol_invoke (AqmpProtocol   *self,
                       GSourceFunc     func,
@@ -579,32 +645,127 @@ aqmp_protocol_invoke (AqmpProtocol   *self,
                       GDestroyNotify  destroy)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  g_autoptr (GMainContext) context = NULL;
-  g_autoptr (GSource) source = NULL;
-  GThread *owner_thread;
+  GMainContext *acquired = NULL;
 
   aqmp_protocol_lock (self);
-  /* Without a session yet, a context of the caller's own will do. The default one belongs to whoever made the object. */
-  if (priv->context == NULL && g_main_context_get_thread_default () != NULL)
-    aqmp_protocol_set_owner_locked (self, g_main_context_get_thread_default ());
-  else if (priv->context == NULL)
-    priv->context = g_main_context_ref (g_main_context_default ());
-  context = g_main_context_ref (priv->context);
-  owner_thread = priv->owner_thread;
+  ensure_context (self);
+  if (acquire_if_owner (priv->context, priv->owner_thread))
+    acquired = g_main_context_ref (priv->context);
+  else
+    {
+      GSource *source = g_idle_source_new ();
+      Invocation *invocation = g_new (Invocation, 1);
+
+      *invocation = (Invocation) { g_object_ref (self), func, data, destroy };
+      g_source_set_priority (source, G_PRIORITY_DEFAULT);
+      g_source_set_name (source, "[aqmp] called from another thread");
+      g_source_set_callback (source, invoke_again, invocation, invocation_free);
+      g_source_attach (source, priv->context);
+      g_source_unref (source);
+    }
   aqmp_protocol_unlock (self);
 
-  if (is_owner (context, owner_thread))
+  if (acquired == NULL)
+    return;
+
+  func (data);
+  destroy (data);
+  aqmp_protocol_release (acquired);
+}
+
+typedef struct
+{
+  AqmpProtocol *self;         /* (owned) */
+  GCancellable *cancellable;  /* (owned) */
+  GTask        *task;         /* (owned) (nullable): NULL once somebody has taken it, under the lock */
+  AqmpWatch     watch;
+  GSourceFunc   begin;
+} Beginning;
+
+static void
+beginning_clear (gpointer data)
+{
+  Beginning *beginning = data;
+
+  g_clear_object (&beginning->task);
+  g_object_unref (beginning->cancellable);
+  g_object_unref (beginning->self);
+}
+
+static void
+beginning_unref (gpointer beginning)
+{
+  g_atomic_rc_box_release_full (beginning, beginning_clear);
+}
+
+static GTask *
+take_task (Beginning *beginning)
+{
+  GTask *task;
+
+  aqmp_protocol_lock (beginning->self);
+  task = g_steal_pointer (&beginning->task);
+  aqmp_protocol_unlock (beginning->self);
+
+  if (task != NULL)
+    aqmp_watch_stop (&beginning->watch);
+  return task;
+}
+
+static gboolean
+leave (gpointer      operation,
+       const GError *error,
+       gboolean      urgently)
+{
+  g_autoptr (GTask) task = take_task (operation);
+
+  if (task != NULL)
+    g_task_return_error (task, g_error_copy (error));
+  return TRUE;
+}
+
+static gboolean
+begin (gpointer user_data)
+{
+  Beginning *beginning = user_data;
+  g_autoptr (GTask) task = take_task (beginning);
+
+  /* Nobody waits for it any more. */
+  if (task == NULL)
     {
-      func (data);
-      destroy (data);
+      task = g_task_new (beginning->self, beginning->cancellable, NULL, NULL);
+      g_task_set_check_cancellable (task, FALSE);
+    }
+  return beginning->begin (task);
+}
+
+void
+aqmp_protocol_begin_task (AqmpProtocol *self,
+                          GTask        *task,
+                          GSourceFunc   begin_func)
+{
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  GMainContext *acquired = aqmp_protocol_acquire_context (self);
+  Beginning *beginning;
+
+  if (acquired != NULL || cancellable == NULL)
+    {
+      aqmp_protocol_invoke (self, begin_func, task, g_object_unref);
+      aqmp_protocol_release (acquired);
       return;
     }
 
-  source = g_idle_source_new ();
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_name (source, "[aqmp] called from another thread");
-  g_source_set_callback (source, func, data, destroy);
-  g_source_attach (source, context);
+  beginning = g_atomic_rc_box_new0 (Beginning);
+  beginning->self = g_object_ref (self);
+  beginning->cancellable = g_object_ref (cancellable);
+  beginning->begin = begin_func;
+
+  aqmp_protocol_lock (self);
+  aqmp_watch_start (&beginning->watch, task, 0, leave, beginning, beginning_unref);
+  beginning->task = task;
+  aqmp_protocol_unlock (self);
+
+  aqmp_protocol_invoke (self, begin, beginning, beginning_unref);
 }
 
 void
@@ -662,8 +823,20 @@ aqmp_protocol_emit_event (AqmpProtocol *self,
   g_return_if_fail (AQMP_IS_PROTOCOL (self));
   g_return_if_fail (AQMP_IS_EVENT (event));
 
+  if (!aqmp_protocol_defer_event (self, event))
+    aqmp_protocol_tell_event (self, event);
+}
+
+void
+aqmp_protocol_tell_event (AqmpProtocol *self,
+                          AqmpEvent    *event)
+{
+  guint n_vfuncs;
+
   /* A name that nobody has connected to has no quark, and must not get one from a peer. */
+  n_vfuncs = aqmp_protocol_suspend_vfuncs (self);
   g_signal_emit (self, signals[SIGNAL_EVENT], g_quark_try_string (aqmp_event_get_name (event)), event);
+  aqmp_protocol_resume_vfuncs (self, n_vfuncs);
 }
 
 /* --- Properties --------------------------------------------------------------------------------------------------- */
@@ -674,7 +847,7 @@ aqmp_protocol_set_stream (AqmpProtocol *self,
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
-  if (g_set_object (&priv->stream, stream))
+  if (g_set_object (&priv->stream, stream) && !aqmp_protocol_defer_notify (self, properties[PROP_STREAM]))
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STREAM]);
 }
 
@@ -1235,9 +1408,12 @@ aqmp_protocol_accept_certificate (AqmpProtocol         *self,
                                   GTlsCertificate      *certificate,
                                   GTlsCertificateFlags  flags)
 {
+  GMainContext *inner;
+  guint n_left = aqmp_protocol_leave_inner_context (self, &inner);
   gboolean accepted = FALSE;
 
   g_signal_emit (self, signals[SIGNAL_ACCEPT_CERTIFICATE], 0, certificate, flags, &accepted);
+  aqmp_protocol_reenter_inner_context (inner, n_left);
   return accepted;
 }
 
@@ -1276,6 +1452,9 @@ aqmp_protocol_init (AqmpProtocol *self)
   g_mutex_init (&priv->lock);
   g_queue_init (&priv->unfiltered);
   g_queue_init (&priv->handshake_inbox);
+  g_queue_init (&priv->deferred_events);
+  g_queue_init (&priv->deferred_states);
+  g_queue_init (&priv->late_sources);
   aqmp_waiters_init (&priv->readers);
   aqmp_waiters_init (&priv->flushers);
   aqmp_waiters_init (&priv->disconnecters);

@@ -193,6 +193,12 @@ gboolean aqmp_protocol_connect_finish (AqmpProtocol  *self,
                                        GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_connect_sync (AqmpProtocol        *self,
+                                     GSocketConnectable  *address,
+                                     GCancellable        *cancellable,
+                                     GError             **error);
+
+AQMP_AVAILABLE_IN_1_0
 void aqmp_protocol_open_async (AqmpProtocol        *self,
                                GIOStream           *stream,
                                GCancellable        *cancellable,
@@ -203,6 +209,12 @@ AQMP_AVAILABLE_IN_1_0
 gboolean aqmp_protocol_open_finish (AqmpProtocol  *self,
                                     GAsyncResult  *result,
                                     GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_open_sync (AqmpProtocol  *self,
+                                  GIOStream     *stream,
+                                  GCancellable  *cancellable,
+                                  GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
 gboolean aqmp_protocol_start_server (AqmpProtocol    *self,
@@ -222,6 +234,11 @@ gboolean aqmp_protocol_accept_finish (AqmpProtocol  *self,
                                       GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_accept_sync (AqmpProtocol  *self,
+                                    GCancellable  *cancellable,
+                                    GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
 void aqmp_protocol_start_server_and_accept_async (AqmpProtocol        *self,
                                                   GSocketAddress      *address,
                                                   GCancellable        *cancellable,
@@ -232,6 +249,12 @@ AQMP_AVAILABLE_IN_1_0
 gboolean aqmp_protocol_start_server_and_accept_finish (AqmpProtocol  *self,
                                                        GAsyncResult  *result,
                                                        GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_start_server_and_accept_sync (AqmpProtocol    *self,
+                                                     GSocketAddress  *address,
+                                                     GCancellable    *cancellable,
+                                                     GError         **error);
 
 AQMP_AVAILABLE_IN_1_0
 void aqmp_protocol_disconnect_async (AqmpProtocol        *self,
@@ -245,6 +268,11 @@ gboolean aqmp_protocol_disconnect_finish (AqmpProtocol  *self,
                                           GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_disconnect_sync (AqmpProtocol  *self,
+                                        GCancellable  *cancellable,
+                                        GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
 void aqmp_protocol_flush_async (AqmpProtocol        *self,
                                 GCancellable        *cancellable,
                                 GAsyncReadyCallback  callback,
@@ -254,6 +282,11 @@ AQMP_AVAILABLE_IN_1_0
 gboolean aqmp_protocol_flush_finish (AqmpProtocol  *self,
                                      GAsyncResult  *result,
                                      GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_protocol_flush_sync (AqmpProtocol  *self,
+                                   GCancellable  *cancellable,
+                                   GError       **error);
 
 AQMP_AVAILABLE_IN_1_0
 void aqmp_protocol_wait_runstate_async (AqmpProtocol        *self,

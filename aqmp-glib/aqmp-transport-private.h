@@ -37,8 +37,12 @@ typedef struct
 AqmpTransport *aqmp_transport_new                  (GIOStream                    *stream,
                                                     GObject                      *owner,
                                                     const AqmpTransportCallbacks *callbacks);
+/* Leaves the context where it was attached before. */
 void           aqmp_transport_attach               (AqmpTransport  *self,
                                                     GMainContext   *context);
+/* On hold, its source only writes; iterate() does everything. */
+void           aqmp_transport_hold                 (AqmpTransport  *self,
+                                                    gboolean        on_hold);
 /* Whether messages are wanted now; not at first. Without it nothing is read, nor an EOF noticed. */
 void           aqmp_transport_set_reading          (AqmpTransport  *self,
                                                     gboolean        reading);
@@ -55,8 +59,7 @@ void           aqmp_transport_set_portions         (AqmpTransport  *self,
 /* When it is closed, TLS may tell the peer so, if that need not wait. */
 void           aqmp_transport_allow_goodbye        (AqmpTransport  *self);
 /* One round without any GMainContext of the owner's: writes, waits, reads, delivers. Waits for @timeout_ms at most (-1:
-   without end), or until @cancellable is cancelled; FALSE if nothing happened till then. Notices only what its own
-   thread queued before. */
+   without end), or until @cancellable is cancelled; FALSE if nothing happened till then. */
 gboolean       aqmp_transport_iterate              (AqmpTransport  *self,
                                                     int             timeout_ms,
                                                     GCancellable   *cancellable);
@@ -67,6 +70,9 @@ AqmpTransport *aqmp_transport_ref                  (AqmpTransport  *self);
 void           aqmp_transport_unref                (AqmpTransport  *self);
 /* Closes the stream for real, without waiting. Nothing is called after it. */
 void           aqmp_transport_close                (AqmpTransport  *self);
+/* The same; what can only happen later is driven by that context. @context: (nullable): the one it is attached to */
+void           aqmp_transport_close_later_in       (AqmpTransport  *self,
+                                                    GMainContext   *context);
 
 /* Between begin and commit or rollback the transport is locked: append to the string, call nothing else. */
 GString       *aqmp_transport_begin_message        (AqmpTransport  *self);

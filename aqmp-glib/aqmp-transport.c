@@ -2,47 +2,19 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "aqmp-transport-private.h"
+#include "aqmp-transport-inside-private.h"
 
-#include <glib-unix.h>
 #include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+#include <sys/eventfd.h>
 
-#include "aqmp-channel-private.h"
 #include "aqmp-nested-context-private.h"
-#include "aqmp-write-queue-private.h"
 
 #define MAX_PIECES 16
 /* Writes in a row, to a peer that takes all of them; then others have their turn. */
 #define MOST_WRITES 4096
 /* How often word of the drain is put off because something was read: more than what a socket can hold. */
 #define MOST_PUT_OFF 1024
-
-struct _AqmpTransport
-{
-  gatomicrefcount               ref_count;
-  GWeakRef                      owner;
-  const AqmpTransportCallbacks *callbacks;
-  GMainContext                 *context;   /* (owned) (nullable): where it is attached */
-
-  /* Owner thread. */
-  AqmpFraming    framing;
-  guint64        max_message_size;
-  gboolean       reading;
-  gboolean       received;       /* something */
-  gboolean       at_eof;
-  gboolean       failed;
-
-  GMutex         lock;           /* for all below; held only for moments, never while calling the owner */
-  AqmpChannel   *channel;        /* (owned) (nullable): NULL once closed; replaced by nobody else */
-  GSource       *source;         /* (owned) (nullable) */
-  AqmpWriteQueue queue;
-  gboolean       write_blocked;  /* until the channel is writable again */
-  GError        *write_error;    /* (owned) (nullable): reported when all that had arrived is delivered */
-  gboolean       work_requested;
-  gboolean       drained_requested;
-  guint          n_put_off;      /* rounds that put off telling so, because they had something to deliver */
-  gboolean       polling;        /* the context may be waiting: only then does news need a wake-up */
-};
 
 typedef struct
 {
@@ -53,26 +25,24 @@ typedef struct
   AqmpNestedContext nested;     /* of any other channel */
 } TransportSource;
 
-static void
-lock (AqmpTransport *self)
-{
-  g_mutex_lock (&self->lock);
-}
-
-static void
-unlock (AqmpTransport *self)
-{
-  g_mutex_unlock (&self->lock);
-}
-
-/* Every prepare of the source looks at what is new, and one comes before the context waits. So news that comes while it
-   is not waiting costs nothing, even from another thread. */
+/* Every prepare of the source looks at what is new, and one comes before the context waits; so does every iteration without
+   one. So news that comes while nobody is waiting costs nothing, even from another thread. */
 static void
 unlock_and_wake (AqmpTransport *self)
 {
-  GMainContext *sleeper = self->polling && self->channel != NULL ? g_main_context_ref (self->context) : NULL;
+  GMainContext *sleeper = NULL;
 
-  unlock (self);
+  if (self->polling && self->channel != NULL)
+    {
+      self->woken = TRUE;
+      if (!self->iterating)
+        sleeper = g_main_context_ref (self->context);
+      else if (self->channel->context != NULL)
+        sleeper = g_main_context_ref (self->channel->context);
+      else
+        eventfd_write (self->wake_fd, 1);
+    }
+  aqmp_transport_unlock (self);
 
   if (sleeper != NULL)
     {
@@ -81,14 +51,14 @@ unlock_and_wake (AqmpTransport *self)
     }
 }
 
-static gboolean
-is_closed (AqmpTransport *self)
+gboolean
+aqmp_transport_is_closed (AqmpTransport *self)
 {
   gboolean closed;
 
-  lock (self);
+  aqmp_transport_lock (self);
   closed = self->channel == NULL;
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return closed;
 }
@@ -103,19 +73,19 @@ get_unwritten (AqmpTransport *self)
 }
 
 /* Locked. */
-static gboolean
-can_write (AqmpTransport *self)
+gboolean
+aqmp_transport_can_write (AqmpTransport *self)
 {
   return get_unwritten (self) > 0 && !self->write_blocked && self->write_error == NULL;
 }
 
 /* Locked. Calls nobody but the channel, so a socket's queue can be written from prepare. */
-static void
-write_queue (AqmpTransport *self)
+void
+aqmp_transport_write_queue (AqmpTransport *self)
 {
   guint i;
 
-  for (i = 0; i < MOST_WRITES && can_write (self); i++)
+  for (i = 0; i < MOST_WRITES && aqmp_transport_can_write (self); i++)
     {
       g_autoptr (GError) error = NULL;
       GOutputVector pieces[MAX_PIECES];
@@ -157,13 +127,20 @@ report_eof (AqmpTransport *self,
   report_failure (self, owner, error);
 }
 
+/* Put on hold by what it called. */
+static gboolean
+is_held (AqmpTransport *self)
+{
+  return self->on_hold && !self->iterating;
+}
+
 /* The owner may do anything in its callbacks: pause, close, run the loop and so come here again. So each turn looks at
    everything anew. */
 static void
 deliver (AqmpTransport *self,
          gpointer       owner)
 {
-  while (self->reading && !is_closed (self))
+  while (self->reading && !is_held (self) && !aqmp_transport_is_closed (self))
     {
       g_autoptr (GBytes) message = NULL;
       g_autoptr (GError) error = NULL;
@@ -171,7 +148,7 @@ deliver (AqmpTransport *self,
 
       result = aqmp_framing_next (&self->framing, self->max_message_size, self->at_eof, self->callbacks->frame, owner,
                                   &message, &error);
-      if (is_closed (self))
+      if (aqmp_transport_is_closed (self))
         return;
 
       switch (result)
@@ -247,10 +224,10 @@ take_work_request (AqmpTransport *self)
 {
   gboolean requested;
 
-  lock (self);
+  aqmp_transport_lock (self);
   requested = self->work_requested;
   self->work_requested = FALSE;
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return requested;
 }
@@ -263,7 +240,7 @@ take_drained_request (AqmpTransport *self,
 {
   gboolean due;
 
-  lock (self);
+  aqmp_transport_lock (self);
   due = self->channel != NULL && self->drained_requested && get_unwritten (self) == 0;
   if (due && had_news && self->n_put_off < MOST_PUT_OFF)
     {
@@ -275,7 +252,7 @@ take_drained_request (AqmpTransport *self,
       self->n_put_off = 0;
       self->drained_requested = self->drained_requested && !due;
     }
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return due;
 }
@@ -291,7 +268,7 @@ do_round (AqmpTransport *self,
   if (take_work_request (self))
     self->callbacks->work (owner);
 
-  if (is_closed (self))
+  if (aqmp_transport_is_closed (self))
     return;
 
   if (!self->reading)
@@ -314,34 +291,34 @@ run_channel (AqmpTransport *self)
 {
   g_main_context_iteration (self->channel->context, FALSE);
 
-  lock (self);
+  aqmp_transport_lock (self);
   self->write_blocked = FALSE;
-  write_queue (self);
-  unlock (self);
+  aqmp_transport_write_queue (self);
+  aqmp_transport_unlock (self);
 }
 
-static void
-watch_channel (AqmpTransport *self)
+void
+aqmp_transport_watch_channel (AqmpTransport *self)
 {
   gboolean for_writing;
 
-  lock (self);
+  aqmp_transport_lock (self);
   if (self->channel == NULL)
     {
-      unlock (self);
+      aqmp_transport_unlock (self);
       return;
     }
   for_writing = self->write_blocked;
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   /* Unlocked, for a stream of any class may be asked to begin a transfer. Only this thread can close it now. */
   self->channel->kind->watch (self->channel, self->reading && !self->at_eof, for_writing);
 }
 
-static void
-do_whole_round (AqmpTransport *self,
-                gpointer       owner,
-                gboolean       readable)
+void
+aqmp_transport_do_whole_round (AqmpTransport *self,
+                               gpointer       owner,
+                               gboolean       readable)
 {
   if (self->channel->context == NULL)
     {
@@ -351,19 +328,19 @@ do_whole_round (AqmpTransport *self,
 
   run_channel (self);
   do_round (self, owner, TRUE);
-  if (!is_closed (self))
+  if (!aqmp_transport_is_closed (self))
     {
       /* What the owner queued goes out now: prepare does not write to such a channel. */
-      lock (self);
-      write_queue (self);
-      unlock (self);
-      watch_channel (self);
+      aqmp_transport_lock (self);
+      aqmp_transport_write_queue (self);
+      aqmp_transport_unlock (self);
+      aqmp_transport_watch_channel (self);
     }
 }
 
 /* Locked. Whether there is something to do without waiting for the channel. */
-static gboolean
-is_ready (AqmpTransport *self)
+gboolean
+aqmp_transport_is_ready (AqmpTransport *self)
 {
   return self->work_requested || (self->drained_requested && get_unwritten (self) == 0) || has_news (self) ||
          (self->write_error != NULL && !self->failed);
@@ -378,7 +355,8 @@ update_poll (TransportSource *source)
   AqmpTransport *self = source->transport;
   gboolean wanted;
 
-  source->poll_fd.events = (self->reading && !self->at_eof ? G_IO_IN : 0) | (self->write_blocked ? G_IO_OUT : 0);
+  source->poll_fd.events = (self->reading && !self->at_eof && !self->on_hold ? G_IO_IN : 0) |
+                           (self->write_blocked ? G_IO_OUT : 0);
   wanted = source->poll_fd.events != 0;
 
   if (wanted && !source->polled)
@@ -393,9 +371,9 @@ prepare_socket (TransportSource *source)
 {
   AqmpTransport *self = source->transport;
 
-  write_queue (self);
+  aqmp_transport_write_queue (self);
   update_poll (source);
-  return is_ready (self) || can_write (self);
+  return !self->on_hold && (aqmp_transport_is_ready (self) || aqmp_transport_can_write (self));
 }
 
 static gboolean
@@ -404,7 +382,10 @@ prepare_other (TransportSource *source,
 {
   AqmpTransport *self = source->transport;
 
-  if (is_ready (self) || can_write (self))
+  if (self->on_hold)
+    return FALSE;
+
+  if (aqmp_transport_is_ready (self) || aqmp_transport_can_write (self))
     return TRUE;
   return aqmp_nested_context_prepare (&source->nested, &source->source, self->channel->context, timeout);
 }
@@ -419,11 +400,11 @@ transport_source_prepare (GSource *gsource,
 
   *timeout = -1;
 
-  lock (self);
+  aqmp_transport_lock (self);
   if (self->channel != NULL)
     ready = self->channel->context == NULL ? prepare_socket (source) : prepare_other (source, timeout);
   self->polling = !ready;
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return ready;
 }
@@ -435,20 +416,20 @@ transport_source_check (GSource *gsource)
   AqmpTransport *self = source->transport;
   gboolean ready = FALSE;
 
-  lock (self);
+  aqmp_transport_lock (self);
   self->polling = FALSE;
   if (self->channel != NULL)
     {
       if (self->channel->context != NULL)
-        ready = aqmp_nested_context_check (&source->nested, gsource, self->channel->context);
+        ready = !self->on_hold && aqmp_nested_context_check (&source->nested, gsource, self->channel->context);
       else if (source->polled)
         ready = source->poll_fd.revents != 0;
 
       if (ready && source->poll_fd.revents & G_IO_OUT)
         self->write_blocked = FALSE;
-      ready = ready || is_ready (self);
+      ready = !self->on_hold && (ready || aqmp_transport_is_ready (self));
     }
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return ready;
 }
@@ -469,8 +450,9 @@ transport_source_dispatch (GSource     *gsource,
     return G_SOURCE_REMOVE;
 
   source->poll_fd.revents = 0;
-  if (!is_closed (self))
-    do_whole_round (self, owner, readable);
+  /* Another source of this turn may have put it on hold. */
+  if (!aqmp_transport_is_closed (self) && !is_held (self))
+    aqmp_transport_do_whole_round (self, owner, readable);
   g_object_unref (owner);
 
   return G_SOURCE_CONTINUE;
@@ -494,13 +476,33 @@ static GSourceFuncs transport_source_funcs = {
   NULL,
 };
 
+static void
+detach (AqmpTransport *self)
+{
+  GSource *source;
+
+  aqmp_transport_lock (self);
+  source = g_steal_pointer (&self->source);
+  g_clear_pointer (&self->context, g_main_context_unref);
+  self->polling = FALSE;
+  aqmp_transport_unlock (self);
+
+  if (source != NULL)
+    {
+      g_source_destroy (source);
+      g_source_unref (source);
+    }
+}
+
 void
 aqmp_transport_attach (AqmpTransport *self,
                        GMainContext  *context)
 {
   TransportSource *source;
 
-  g_assert (self->source == NULL && self->channel != NULL);
+  g_assert (self->channel != NULL);
+
+  detach (self);
 
   source = (TransportSource *) g_source_new (&transport_source_funcs, sizeof (TransportSource));
   source->transport = aqmp_transport_ref (self);
@@ -516,137 +518,7 @@ aqmp_transport_attach (AqmpTransport *self,
   g_source_unref (&source->source);
 
   if (self->channel->context != NULL)
-    watch_channel (self);
-}
-
-/* --- Without a context -------------------------------------------------------------------------------------------- */
-
-static gboolean
-wait_for_socket (AqmpTransport *self,
-                 int            timeout_ms,
-                 GCancellable  *cancellable,
-                 gboolean      *readable)
-{
-  GPollFD fds[2] = { { .fd = self->channel->fd }, };
-  guint n_fds = 1;
-
-  fds[0].events = (self->reading && !self->at_eof ? G_IO_IN : 0) | (self->write_blocked ? G_IO_OUT : 0);
-  if (fds[0].events == 0)
-    fds[0].fd = -1;
-  if (g_cancellable_make_pollfd (cancellable, &fds[1]))
-    n_fds++;
-
-  g_poll (fds, n_fds, timeout_ms);
-
-  if (n_fds > 1)
-    g_cancellable_release_fd (cancellable);
-
-  *readable = (fds[0].revents & ~G_IO_OUT) != 0;
-  if (fds[0].revents & G_IO_OUT)
-    self->write_blocked = FALSE;
-  return fds[0].revents != 0;
-}
-
-static gboolean
-end_wait (gpointer user_data)
-{
-  gboolean *ended = user_data;
-
-  *ended = TRUE;
-  return G_SOURCE_CONTINUE;
-}
-
-static gboolean
-end_wait_cancelled (int          fd,
-                    GIOCondition condition,
-                    gpointer     user_data)
-{
-  return end_wait (user_data);
-}
-
-/* What the channel waits for goes before the end of the wait. */
-static void
-attach_end (GSource      *source,
-            GSourceFunc   callback,
-            gboolean     *ended,
-            GMainContext *context)
-{
-  g_source_set_priority (source, G_PRIORITY_LOW);
-  g_source_set_callback (source, callback, ended, NULL);
-  g_source_attach (source, context);
-}
-
-static void
-detach_end (GSource *source)
-{
-  g_source_destroy (source);
-  g_source_unref (source);
-}
-
-static gboolean
-wait_for_other (AqmpTransport *self,
-                int            timeout_ms,
-                GCancellable  *cancellable)
-{
-  GMainContext *context = self->channel->context;
-  GSource *timeout = timeout_ms < 0 ? NULL : g_timeout_source_new (timeout_ms);
-  GSource *cancelled = NULL;
-  GPollFD poll_fd;
-  gboolean ended = FALSE;
-
-  if (timeout != NULL)
-    attach_end (timeout, end_wait, &ended, context);
-  /* Not g_cancellable_source_new(): GLib 2.74 leaks one that is destroyed while another thread cancels. */
-  if (g_cancellable_make_pollfd (cancellable, &poll_fd))
-    {
-      cancelled = g_unix_fd_source_new (poll_fd.fd, G_IO_IN);
-      attach_end (cancelled, G_SOURCE_FUNC (end_wait_cancelled), &ended, context);
-    }
-
-  watch_channel (self);
-  /* A context that others may poll is woken up by each source that is attached; that is nothing to return for. */
-  while (!g_main_context_iteration (context, TRUE))
-    ;
-
-  g_clear_pointer (&timeout, detach_end);
-  if (cancelled != NULL)
-    {
-      detach_end (cancelled);
-      g_cancellable_release_fd (cancellable);
-    }
-  return !ended;
-}
-
-gboolean
-aqmp_transport_iterate (AqmpTransport *self,
-                        int            timeout_ms,
-                        GCancellable  *cancellable)
-{
-  g_autoptr (GObject) owner = g_weak_ref_get (&self->owner);
-  gboolean readable = FALSE;
-  gboolean happened;
-
-  if (owner == NULL || is_closed (self))
-    return FALSE;
-
-  /* The owner may drop it while it is being called. */
-  aqmp_transport_ref (self);
-
-  lock (self);
-  write_queue (self);
-  happened = is_ready (self) || can_write (self);
-  unlock (self);
-
-  /* With something to do, whether there is something to read too still matters: it comes before word of the drain. */
-  if (self->channel->context == NULL)
-    happened = wait_for_socket (self, happened ? 0 : timeout_ms, cancellable, &readable) || happened;
-  else if (!happened)
-    happened = wait_for_other (self, timeout_ms, cancellable);
-  if (happened)
-    do_whole_round (self, owner, readable);
-
-  aqmp_transport_unref (self);
-  return happened;
+    aqmp_transport_watch_channel (self);
 }
 
 /* --- Life --------------------------------------------------------------------------------------------------------- */
@@ -664,6 +536,7 @@ aqmp_transport_new (GIOStream                    *stream,
   self->callbacks = callbacks;
   self->channel = aqmp_channel_new (stream);
   self->max_message_size = G_MAXUINT64;
+  self->wake_fd = -1;
   aqmp_framing_init (&self->framing);
   aqmp_write_queue_init (&self->queue);
 
@@ -687,6 +560,8 @@ aqmp_transport_unref (AqmpTransport *self)
   aqmp_framing_clear (&self->framing);
   aqmp_write_queue_clear (&self->queue);
   g_clear_error (&self->write_error);
+  if (self->wake_fd >= 0)
+    g_close (self->wake_fd, NULL);
   g_clear_pointer (&self->context, g_main_context_unref);
   g_weak_ref_clear (&self->owner);
   g_mutex_clear (&self->lock);
@@ -696,13 +571,20 @@ aqmp_transport_unref (AqmpTransport *self)
 void
 aqmp_transport_close (AqmpTransport *self)
 {
+  aqmp_transport_close_later_in (self, NULL);
+}
+
+void
+aqmp_transport_close_later_in (AqmpTransport *self,
+                               GMainContext  *context)
+{
   AqmpChannel *channel;
   GSource *source;
 
-  lock (self);
+  aqmp_transport_lock (self);
   channel = g_steal_pointer (&self->channel);
   source = g_steal_pointer (&self->source);
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   if (source != NULL)
     {
@@ -710,7 +592,7 @@ aqmp_transport_close (AqmpTransport *self)
       g_source_unref (source);
     }
   if (channel != NULL)
-    aqmp_channel_close (channel, self->context);
+    aqmp_channel_close (channel, context != NULL ? context : self->context);
 }
 
 void
@@ -719,7 +601,16 @@ aqmp_transport_set_reading (AqmpTransport *self,
 {
   self->reading = reading;
   if (reading && self->source != NULL && self->channel->context != NULL)
-    watch_channel (self);
+    aqmp_transport_watch_channel (self);
+}
+
+void
+aqmp_transport_hold (AqmpTransport *self,
+                     gboolean       on_hold)
+{
+  aqmp_transport_lock (self);
+  self->on_hold = on_hold;
+  unlock_and_wake (self);
 }
 
 void
@@ -734,22 +625,22 @@ aqmp_transport_set_portions (AqmpTransport *self,
                              gsize          largest_write,
                              gboolean       last_byte_apart)
 {
-  lock (self);
+  aqmp_transport_lock (self);
   if (self->channel != NULL)
     {
       self->channel->largest_write = largest_write;
       self->channel->last_byte_apart = last_byte_apart;
     }
-  unlock (self);
+  aqmp_transport_unlock (self);
 }
 
 void
 aqmp_transport_allow_goodbye (AqmpTransport *self)
 {
-  lock (self);
+  aqmp_transport_lock (self);
   if (self->channel != NULL)
     self->channel->says_goodbye = TRUE;
-  unlock (self);
+  aqmp_transport_unlock (self);
 }
 
 gboolean
@@ -763,9 +654,9 @@ aqmp_transport_get_queued_bytes (AqmpTransport *self)
 {
   gsize length;
 
-  lock (self);
+  aqmp_transport_lock (self);
   length = get_unwritten (self);
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return length;
 }
@@ -775,7 +666,7 @@ aqmp_transport_get_queued_bytes (AqmpTransport *self)
 GString *
 aqmp_transport_begin_message (AqmpTransport *self)
 {
-  lock (self);
+  aqmp_transport_lock (self);
   return aqmp_write_queue_begin (&self->queue);
 }
 
@@ -792,7 +683,7 @@ void
 aqmp_transport_rollback_message (AqmpTransport *self)
 {
   aqmp_write_queue_rollback (&self->queue);
-  unlock (self);
+  aqmp_transport_unlock (self);
 }
 
 gboolean
@@ -801,7 +692,7 @@ aqmp_transport_remove_message (AqmpTransport *self,
 {
   gboolean removed;
 
-  lock (self);
+  aqmp_transport_lock (self);
   removed = aqmp_write_queue_remove (&self->queue, token);
   unlock_and_wake (self);
 
@@ -813,9 +704,9 @@ aqmp_transport_get_max_fds (AqmpTransport *self)
 {
   guint max_fds;
 
-  lock (self);
+  aqmp_transport_lock (self);
   max_fds = self->channel != NULL ? self->channel->max_fds : 0;
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return max_fds;
 }
@@ -825,9 +716,9 @@ aqmp_transport_get_written_token (AqmpTransport *self)
 {
   guint64 token;
 
-  lock (self);
+  aqmp_transport_lock (self);
   token = aqmp_write_queue_get_written_token (&self->queue);
-  unlock (self);
+  aqmp_transport_unlock (self);
 
   return token;
 }
@@ -835,7 +726,7 @@ aqmp_transport_get_written_token (AqmpTransport *self)
 void
 aqmp_transport_request_work (AqmpTransport *self)
 {
-  lock (self);
+  aqmp_transport_lock (self);
   self->work_requested = TRUE;
   unlock_and_wake (self);
 }
@@ -843,7 +734,7 @@ aqmp_transport_request_work (AqmpTransport *self)
 void
 aqmp_transport_request_drained (AqmpTransport *self)
 {
-  lock (self);
+  aqmp_transport_lock (self);
   self->drained_requested = TRUE;
   unlock_and_wake (self);
 }

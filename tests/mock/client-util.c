@@ -206,16 +206,49 @@ test_note_event (AqmpClient *client,
   g_string_append_printf (names, "%s ", aqmp_event_get_name (event));
 }
 
+#if defined (__SANITIZE_ADDRESS__)
+#define HAS_ADDRESS_SANITIZER TRUE
+#elif defined (__SANITIZE_THREAD__)
+#define HAS_THREAD_SANITIZER TRUE
+#elif defined (__has_feature)
+#if __has_feature (address_sanitizer)
+#define HAS_ADDRESS_SANITIZER TRUE
+#elif __has_feature (thread_sanitizer)
+#define HAS_THREAD_SANITIZER TRUE
+#endif
+#endif
+
+#ifdef HAS_THREAD_SANITIZER
+/* It does not see into the json-glib of the system, and so not that the threads which need this type first agree on who
+   registers it. */
+__attribute__ ((constructor)) static void
+register_json_type (void)
+{
+  g_type_ensure (JSON_TYPE_GENERATOR);
+}
+#endif
+
+/* It loads its own libraries this way. */
+static gboolean
+is_in_valgrind (void)
+{
+  const char *preloaded = g_getenv ("LD_PRELOAD");
+
+  return preloaded != NULL && strstr (preloaded, "vgpreload") != NULL;
+}
+
 gboolean
 test_is_instrumented (void)
 {
-#if defined (__SANITIZE_ADDRESS__)
+#if defined (HAS_ADDRESS_SANITIZER) || defined (HAS_THREAD_SANITIZER)
   return TRUE;
-#elif defined (__has_feature)
-#if __has_feature (address_sanitizer)
-  return TRUE;
+#else
+  return is_in_valgrind ();
 #endif
-#endif
-  /* Valgrind loads its own libraries this way. */
-  return strstr (g_getenv ("LD_PRELOAD") != NULL ? g_getenv ("LD_PRELOAD") : "", "vgpreload") != NULL;
+}
+
+guint
+test_scale_down (guint n_times)
+{
+  return is_in_valgrind () ? MAX (n_times / 100, 1) : n_times;
 }

@@ -80,5 +80,7 @@ void        test_note_event      (AqmpClient    *client,
 
 /* Sanitizers and valgrind: what counts memory has nothing to say there. */
 gboolean    test_is_instrumented (void);
+/* So many times; but in valgrind, which runs one thread at a time, a hundredth. */
+guint       test_scale_down      (guint          n_times);
 
 G_END_DECLS

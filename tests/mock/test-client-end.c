@@ -5,6 +5,7 @@
 /* S5, S7, S10, S12, S13, Q12: how a session ends, and what that means for calls. */
 
 #include "client-util.h"
+#include "echo-peer.h"
 
 static AqmpClient *
 connect_to (MockServer *mock)
@@ -419,6 +420,31 @@ test_peer_never_reads (void)
   assert_usable (client, mock);
 }
 
+/* So that the peer is always ahead. */
+static void
+take_time (AqmpClient *client,
+           AqmpEvent  *event,
+           guint      *n_events)
+{
+  (*n_events)++;
+  g_usleep (100);
+}
+
+/* There is always something to read before word that nothing is left to be written; but it is so. */
+static void
+test_peer_never_stops_sending (void)
+{
+  EchoPeer *peer;
+  AqmpClient *client = echo_peer_open (&peer, ECHO_PEER_FLOODS);
+  guint n_events = 0;
+
+  g_signal_connect (client, "event", G_CALLBACK (take_time), &n_events);
+  test_wait_until (n_events > 0);
+  aqmp_protocol_set_flush_timeout (AQMP_PROTOCOL (client), 1);
+  test_client_close (client);
+  echo_peer_free (peer);
+}
+
 /* --- S13: the order ----------------------------------------------------------------------------------------------- */
 
 typedef struct
@@ -688,6 +714,7 @@ main (int    argc,
   g_test_add_func ("/client/S7/queued-is-sent-and-replies-routed-meanwhile", test_disconnect_flushes);
   g_test_add_func ("/client/S7/no-calls-while-flushing", test_no_calls_while_flushing);
   g_test_add_func ("/client/S7/peer-that-never-reads", test_peer_never_reads);
+  g_test_add_func ("/client/S7/peer-that-never-stops-sending", test_peer_never_stops_sending);
   g_test_add_func ("/client/S13/calls-fail-last", test_calls_fail_last);
   g_test_add_func ("/client/S13/calls-fail-last-on-disconnect", test_calls_fail_after_state_on_disconnect);
   g_test_add_func ("/client/S10/run-dispose-fails-pending-calls", test_run_dispose);

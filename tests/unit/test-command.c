@@ -152,9 +152,9 @@ test_compose (void)
   g_autoptr (GError) error = NULL;
 
   json_object_set_string_member (arguments, "s", "\"\\\n\x01é");
-  aqmp_command_compose ("a\"b", NULL, 1, out, &error);
+  aqmp_command_compose ("a\"b", FALSE, NULL, 1, out, &error);
   g_assert_no_error (error);
-  aqmp_command_compose ("c", arguments, 2, out, &error);
+  aqmp_command_compose ("c", FALSE, arguments, 2, out, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (out->str, ==,
                    "before{\"execute\":\"a\\\"b\",\"id\":\"aqmp-1\"}"
@@ -172,10 +172,10 @@ test_compose_fails (void)
 
   json_object_set_string_member (arguments, "fine", "fine");
   json_object_set_double_member (arguments, "x", INFINITY);
-  g_assert_false (aqmp_command_compose ("c", arguments, 1, out, &error));
+  g_assert_false (aqmp_command_compose ("c", FALSE, arguments, 1, out, &error));
   g_assert_error (error, AQMP_ERROR, AQMP_ERROR_INVALID_MESSAGE);
   g_assert_cmpstr (out->str, ==, "before");
-  g_assert_false (aqmp_command_compose ("\xff", NULL, 1, out, &name_error));
+  g_assert_false (aqmp_command_compose ("\xff", FALSE, NULL, 1, out, &name_error));
   g_assert_error (name_error, AQMP_ERROR, AQMP_ERROR_INVALID_MESSAGE);
   g_assert_cmpstr (out->str, ==, "before");
 }

@@ -1,0 +1,523 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-protocol-private.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "aqmp-error.h"
+
+/* A blocking call in the thread that owns the session drives the session's reading and writing itself. What would call
+   anybody else meanwhile, other callers' callbacks and the handlers of signals, is left to the owner's context: there it
+   comes in the order in which it happened, and before whatever arrives later. */
+
+/* So many events wait at most; then the oldest are dropped. */
+#define MOST_DEFERRED_EVENTS 1024
+/* Rounds that are made after the end of the time, for what has arrived by then. */
+#define MOST_LAST_ROUNDS 1024
+
+/* --- Virtual functions -------------------------------------------------------------------------------------------- */
+
+void
+aqmp_protocol_enter_vfunc (AqmpProtocol *self)
+{
+  aqmp_protocol_get_private (self)->n_vfuncs++;
+}
+
+void
+aqmp_protocol_leave_vfunc (AqmpProtocol *self)
+{
+  aqmp_protocol_get_private (self)->n_vfuncs--;
+}
+
+/* Inside any other a blocking call would wait for what only happens once that has returned. */
+guint
+aqmp_protocol_suspend_vfuncs (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  guint n_vfuncs = priv->n_vfuncs;
+
+  if (n_vfuncs != priv->n_receiving)
+    return 0;
+
+  priv->n_vfuncs = 0;
+  priv->n_receiving = 0;
+  return n_vfuncs;
+}
+
+void
+aqmp_protocol_resume_vfuncs (AqmpProtocol *self,
+                             guint         n_vfuncs)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  priv->n_vfuncs += n_vfuncs;
+  priv->n_receiving += n_vfuncs;
+}
+
+static GError *
+not_inside_vfunc (AqmpProtocol *self)
+{
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_STATE,
+                      _("%s is in state “%s”, and this is inside one of its virtual functions, which must not block: use the "
+                        "asynchronous form"),
+                      G_OBJECT_TYPE_NAME (self), aqmp_protocol_get_runstate_nick (aqmp_protocol_get_runstate (self)));
+}
+
+gboolean
+aqmp_protocol_acquire (AqmpProtocol  *self,
+                       GMainContext **context,
+                       GError       **error)
+{
+  *context = aqmp_protocol_acquire_context (self);
+  if (*context == NULL || aqmp_protocol_get_private (self)->n_vfuncs == 0)
+    return TRUE;
+
+  g_propagate_error (error, not_inside_vfunc (self));
+  aqmp_protocol_release (g_steal_pointer (context));
+  return FALSE;
+}
+
+void
+aqmp_protocol_release (GMainContext *context)
+{
+  if (context == NULL)
+    return;
+
+  g_main_context_release (context);
+  g_main_context_unref (context);
+}
+
+/* --- Deferring ---------------------------------------------------------------------------------------------------- */
+
+/* Always ready. The last reference to the object may be dropped in another thread while it is dispatched. */
+typedef struct
+{
+  GSource       source;
+  GWeakRef      protocol;
+  AqmpEvent    *event;     /* (owned) (nullable) */
+  GParamSpec   *property;  /* (unowned) (nullable): of the class */
+  AqmpRunstate  runstate;  /* with neither */
+} Deferred;
+
+static void
+deferred_finalize (GSource *source)
+{
+  Deferred *deferred = (Deferred *) source;
+
+  g_weak_ref_clear (&deferred->protocol);
+  g_clear_object (&deferred->event);
+}
+
+static gboolean
+is_deferring (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  return priv->n_drives > 0 || priv->outer_context != NULL;
+}
+
+/* (transfer none): where the owner's callbacks run, also during a blocking call that has a context of its own. */
+static GMainContext *
+get_outer_context (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  return priv->outer_context != NULL ? priv->outer_context : priv->context;
+}
+
+static void
+tell_state (AqmpProtocol *self,
+            GParamSpec   *property,
+            AqmpRunstate  runstate)
+{
+  if (property != NULL)
+    g_object_notify_by_pspec (G_OBJECT (self), property);
+  else
+    aqmp_protocol_tell_runstate (self, runstate);
+}
+
+/* This is the place for it, so it is not deferred once more, even if a blocking call is going on and somebody runs the owner's
+   context all the same. */
+static gboolean
+tell_deferred (GSource     *source,
+               GSourceFunc  callback,
+               gpointer     user_data)
+{
+  Deferred *deferred = (Deferred *) source;
+  g_autoptr (AqmpProtocol) self = g_weak_ref_get (&deferred->protocol);
+  AqmpProtocolPrivate *priv;
+
+  if (self == NULL)
+    return G_SOURCE_REMOVE;
+
+  priv = aqmp_protocol_get_private (self);
+  if (g_queue_remove (deferred->event != NULL ? &priv->deferred_events : &priv->deferred_states, deferred))
+    g_source_unref (source);
+
+  if (deferred->event != NULL)
+    aqmp_protocol_tell_event (self, deferred->event);
+  else
+    tell_state (self, deferred->property, deferred->runstate);
+
+  return G_SOURCE_REMOVE;
+}
+
+void
+aqmp_protocol_tell_deferred_states (AqmpProtocol *self)
+{
+  Deferred *deferred;
+
+  while ((deferred = g_queue_pop_head (&aqmp_protocol_get_private (self)->deferred_states)) != NULL)
+    {
+      g_source_destroy (&deferred->source);
+      tell_state (self, deferred->property, deferred->runstate);
+      g_source_unref (&deferred->source);
+    }
+}
+
+/* A drive has acquired it. */
+static gboolean
+is_outer_held (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  return priv->outer_context == NULL || priv->holds_outer;
+}
+
+static GSourceFuncs deferred_funcs = { NULL, NULL, tell_deferred, deferred_finalize, NULL, NULL };
+
+/* GLib dispatches the sources of a priority in the order in which they were attached, those of returned tasks too. @queue: where
+   it is until it was told */
+static void
+defer (AqmpProtocol *self,
+       GQueue       *queue,
+       AqmpEvent    *event,
+       GParamSpec   *property,
+       AqmpRunstate  runstate)
+{
+  GSource *source = g_source_new (&deferred_funcs, sizeof (Deferred));
+  Deferred *deferred = (Deferred *) source;
+
+  g_weak_ref_init (&deferred->protocol, self);
+  deferred->event = event != NULL ? g_object_ref (event) : NULL;
+  deferred->property = property;
+  deferred->runstate = runstate;
+
+  g_source_set_name (source, "[aqmp] deferred");
+  g_source_set_ready_time (source, 0);
+  if (is_outer_held (self))
+    g_source_attach (source, get_outer_context (self));
+  else
+    g_queue_push_tail (&aqmp_protocol_get_private (self)->late_sources, g_source_ref (source));
+
+  g_queue_push_tail (queue, deferred);
+  aqmp_protocol_get_private (self)->has_deferred = TRUE;
+}
+
+static void
+drop_oldest (GQueue *queue)
+{
+  Deferred *oldest = g_queue_pop_head (queue);
+
+  g_source_destroy (&oldest->source);
+  g_source_unref (&oldest->source);
+}
+
+gboolean
+aqmp_protocol_defer_event (AqmpProtocol *self,
+                           AqmpEvent    *event)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (!is_deferring (self))
+    return FALSE;
+
+  if (priv->deferred_events.length == MOST_DEFERRED_EVENTS)
+    {
+      drop_oldest (&priv->deferred_events);
+      priv->n_dropped_events++;
+    }
+  defer (self, &priv->deferred_events, event, NULL, AQMP_RUNSTATE_IDLE);
+  return TRUE;
+}
+
+/* Only a drive defers these: a blocking call that begins or ends a session runs the handlers itself. */
+static gboolean
+defer_state (AqmpProtocol *self,
+             GParamSpec   *property,
+             AqmpRunstate  runstate)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->n_drives == 0)
+    return FALSE;
+
+  defer (self, &priv->deferred_states, NULL, property, runstate);
+  return TRUE;
+}
+
+gboolean
+aqmp_protocol_defer_runstate (AqmpProtocol *self,
+                              AqmpRunstate  runstate)
+{
+  return defer_state (self, NULL, runstate);
+}
+
+gboolean
+aqmp_protocol_defer_notify (AqmpProtocol *self,
+                            GParamSpec   *property)
+{
+  return defer_state (self, property, AQMP_RUNSTATE_IDLE);
+}
+
+void
+aqmp_protocol_returns_task (AqmpProtocol *self)
+{
+  if (is_deferring (self))
+    aqmp_protocol_get_private (self)->has_deferred = TRUE;
+}
+
+static void
+clear_marker (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->deferral_marker == NULL)
+    return;
+
+  g_source_destroy (priv->deferral_marker);
+  g_clear_pointer (&priv->deferral_marker, g_source_unref);
+}
+
+/* The last of what was deferred was told: whatever arrives is dealt with as ever. */
+static gboolean
+end_deferral (gpointer user_data)
+{
+  g_autoptr (AqmpProtocol) self = g_weak_ref_get (user_data);
+  AqmpProtocolPrivate *priv;
+
+  if (self == NULL)
+    return G_SOURCE_REMOVE;
+
+  priv = aqmp_protocol_get_private (self);
+  clear_marker (self);
+  if (priv->transport != NULL)
+    aqmp_transport_hold (priv->transport, FALSE);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+free_weak_ref (gpointer data)
+{
+  g_weak_ref_clear (data);
+  g_free (data);
+}
+
+/* In the order in which they came; some may have been dropped. */
+static void
+attach_late_sources (AqmpProtocol *self,
+                     GMainContext *context)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GSource *source;
+
+  while ((source = g_queue_pop_head (&priv->late_sources)) != NULL)
+    {
+      if (!g_source_is_destroyed (source))
+        g_source_attach (source, context);
+      g_source_unref (source);
+    }
+}
+
+void
+aqmp_protocol_settle_deferral (AqmpProtocol *self,
+                               GMainContext *context)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GWeakRef *weak_ref;
+  GSource *marker;
+
+  if (is_deferring (self) || !priv->has_deferred)
+    return;
+
+  if (priv->n_dropped_events > 0)
+    aqmp_protocol_log (self, G_LOG_LEVEL_INFO, "dropped the oldest %u events that came during a blocking call",
+                       priv->n_dropped_events);
+  priv->n_dropped_events = 0;
+  priv->has_deferred = FALSE;
+
+  if (priv->transport != NULL)
+    aqmp_transport_hold (priv->transport, TRUE);
+
+  clear_marker (self);
+  weak_ref = g_new0 (GWeakRef, 1);
+  g_weak_ref_init (weak_ref, self);
+  priv->deferral_marker = g_idle_source_new ();
+  g_source_set_priority (priv->deferral_marker, G_PRIORITY_DEFAULT);
+  g_source_set_name (priv->deferral_marker, "[aqmp] end of what was deferred");
+  g_source_set_callback (priv->deferral_marker, end_deferral, weak_ref, free_weak_ref);
+
+  marker = g_source_ref (priv->deferral_marker);
+  attach_late_sources (self, context);
+  g_source_attach (marker, context);
+  g_source_unref (marker);
+}
+
+/* Another blocking call, which may never run the context where the marker is. */
+void
+aqmp_protocol_resume_deferral (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->deferral_marker == NULL)
+    return;
+
+  clear_marker (self);
+  if (priv->transport != NULL)
+    aqmp_transport_hold (priv->transport, FALSE);
+  priv->has_deferred = TRUE;
+}
+
+void
+aqmp_protocol_clear_deferred (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  while (!g_queue_is_empty (&priv->deferred_events))
+    drop_oldest (&priv->deferred_events);
+  while (!g_queue_is_empty (&priv->deferred_states))
+    drop_oldest (&priv->deferred_states);
+  clear_marker (self);
+}
+
+/* --- Driving ------------------------------------------------------------------------------------------------------ */
+
+typedef struct
+{
+  AqmpProtocol  *self;
+  AqmpDriveDone  done;
+  gpointer       data;
+  gint64         deadline;
+  GCancellable  *cancellable;
+  GError        *error;     /* (owned) (nullable) */
+  gboolean       ended;
+} Drive;
+
+/* In milliseconds, rounded up; -1 for no limit. */
+static int
+get_remaining (Drive *drive)
+{
+  gint64 remaining;
+
+  if (drive->deadline < 0)
+    return -1;
+
+  remaining = drive->deadline - g_get_monotonic_time ();
+  return remaining <= 0 ? 0 : (int) MIN ((remaining + 999) / 1000, G_MAXINT);
+}
+
+/* FALSE: the session is over, or nothing happened. */
+static gboolean
+iterate (Drive *drive,
+         int    timeout_ms)
+{
+  AqmpTransport *transport = aqmp_protocol_get_private (drive->self)->transport;
+
+  return transport != NULL && aqmp_transport_iterate (transport, timeout_ms, drive->cancellable);
+}
+
+/* Cancelled or too late: but what has arrived goes first. */
+static void
+give_up (Drive *drive)
+{
+  guint i;
+
+  for (i = 0; i < MOST_LAST_ROUNDS && !drive->done (drive->data) && iterate (drive, 0); i++)
+    ;
+  if (drive->done (drive->data))
+    return;
+
+  if (!g_cancellable_set_error_if_cancelled (drive->cancellable, &drive->error))
+    g_set_error_literal (&drive->error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, _("Timed out"));
+}
+
+static gboolean
+run (gpointer user_data)
+{
+  Drive *drive = user_data;
+
+  while (!drive->done (drive->data))
+    {
+      int remaining = get_remaining (drive);
+
+      if (remaining == 0 || g_cancellable_is_cancelled (drive->cancellable))
+        {
+          give_up (drive);
+          break;
+        }
+      if (!iterate (drive, remaining) && aqmp_protocol_get_private (drive->self)->transport == NULL)
+        break;
+    }
+
+  drive->ended = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+static GMainContext *
+get_context_for_drives (void)
+{
+  static GPrivate contexts = G_PRIVATE_INIT ((GDestroyNotify) g_main_context_unref);
+  GMainContext *context = g_private_get (&contexts);
+
+  if (context == NULL)
+    {
+      context = g_main_context_new ();
+      g_private_set (&contexts, context);
+    }
+
+  return context;
+}
+
+/* A task that is returned inside a dispatch of its own context calls back at once. Inside one of another context, it does so
+   later. */
+static void
+run_in_other_context (Drive *drive)
+{
+  GMainContext *context = get_context_for_drives ();
+  g_autoptr (GSource) source = g_idle_source_new ();
+
+  g_source_set_name (source, "[aqmp] blocking call");
+  /* Above that of the context's own wake-up, so that this is not polled. */
+  g_source_set_priority (source, G_PRIORITY_HIGH);
+  g_source_set_callback (source, run, drive, NULL);
+  g_source_attach (source, context);
+  while (!drive->ended)
+    g_main_context_iteration (context, FALSE);
+}
+
+gboolean
+aqmp_protocol_drive (AqmpProtocol   *self,
+                     AqmpDriveDone   done,
+                     gpointer        data,
+                     gint64          deadline,
+                     GCancellable   *cancellable,
+                     GError        **error)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  Drive drive = { self, done, data, deadline, cancellable, NULL, FALSE };
+
+  priv->n_drives++;
+  if (g_main_current_source () != NULL)
+    run_in_other_context (&drive);
+  else
+    run (&drive);
+  priv->n_drives--;
+
+  aqmp_protocol_settle_deferral (self, priv->context);
+
+  if (drive.error != NULL)
+    g_propagate_error (error, drive.error);
+  return drive.error == NULL;
+}
