@@ -35,10 +35,27 @@ no_handshake (AqmpProtocol *self)
                       aqmp_protocol_get_runstate_nick (aqmp_protocol_get_runstate (self)));
 }
 
-void
-aqmp_protocol_return_reader_too_late (GTask *reader)
+/* Owner's thread. Nobody runs the context of a blocking call once that has returned: so its writers are told at once. */
+GQueue
+aqmp_protocol_steal_handshake_writers (AqmpProtocol *self)
 {
-  g_task_return_error (reader, no_handshake (g_task_get_source_object (reader)));
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GQueue none = G_QUEUE_INIT;
+
+  return priv->inner_context != NULL ? aqmp_waiters_steal (&priv->flushers) : none;
+}
+
+void
+aqmp_protocol_return_handshake_tasks (AqmpProtocol *self,
+                                      GTask        *reader,
+                                      GQueue       *writers)
+{
+  g_autoptr (GError) too_late = no_handshake (self);
+  gboolean written = !aqmp_protocol_has_outbound (self);
+
+  if (reader != NULL)
+    g_task_return_error (reader, g_error_copy (too_late));
+  aqmp_waiters_return (writers, written ? NULL : too_late);
 }
 
 static gboolean
@@ -139,8 +156,9 @@ aqmp_protocol_read_message_finish (AqmpProtocol  *self,
  *
  * Writes a message while a session is being established, after [vfunc@Protocol.filter_outbound].
  *
- * Only between the call of [vfunc@Protocol.establish_session] and the return of its task. To be called in the owner's
- * context.
+ * Only between the call of [vfunc@Protocol.establish_session] and the return of its task. If that is returned first, the
+ * message is written all the same; but in a blocking call such as [method@Protocol.connect_sync] the error is then
+ * [error@Error.STATE]. To be called in the owner's context.
  *
  * Since: 1.0
  */

@@ -302,8 +302,12 @@ GTask        *aqmp_protocol_abandon_attempt       (AqmpProtocol   *self,
 
 void          aqmp_protocol_handshake_received    (AqmpProtocol   *self,
                                                    GBytes         *message);
-/* The session runs, and its handshake had not read to the end. */
-void          aqmp_protocol_return_reader_too_late (GTask         *reader);
+/* The session runs; these tasks of its handshake were not returned before. @reader: (nullable) */
+void          aqmp_protocol_return_handshake_tasks  (AqmpProtocol  *self,
+                                                     GTask         *reader,
+                                                     GQueue        *writers);
+/* Before that: who cannot be told later. */
+GQueue        aqmp_protocol_steal_handshake_writers (AqmpProtocol  *self);
 
 /* The default of both filters. */
 GBytes       *aqmp_protocol_pass_on               (AqmpProtocol   *self,

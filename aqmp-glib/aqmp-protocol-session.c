@@ -209,6 +209,7 @@ session_established (AqmpAttempt *attempt)
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GTask) task = aqmp_protocol_abandon_attempt (self, NULL);
   g_autoptr (GTask) reader = aqmp_waiters_steal_first (&priv->readers);
+  GQueue writers = aqmp_protocol_steal_handshake_writers (self);
 
   aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_RUNNING);
   /* What comes next is read from there, so that whoever waits for this attempt can connect to signals before. */
@@ -216,8 +217,7 @@ session_established (AqmpAttempt *attempt)
 
   aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_RUNNING);
   g_task_return_boolean (task, TRUE);
-  if (reader != NULL)
-    aqmp_protocol_return_reader_too_late (reader);
+  aqmp_protocol_return_handshake_tasks (self, reader, &writers);
 }
 
 static void

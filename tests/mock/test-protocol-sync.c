@@ -264,6 +264,42 @@ test_connect_asynchronous_establish (void)
 }
 
 static void
+writing_returned (GObject      *protocol,
+                  GAsyncResult *result,
+                  gpointer      user_data)
+{
+  GError **error = user_data;
+
+  g_assert_null (*error);
+  g_assert_false (aqmp_protocol_write_message_finish (AQMP_PROTOCOL (protocol), result, error));
+}
+
+static void
+write_and_forget (LineProtocol *protocol,
+                  gpointer      data)
+{
+  g_autoptr (GBytes) message = g_bytes_new_static ("hi\n", 3);
+
+  aqmp_protocol_write_message_async (AQMP_PROTOCOL (protocol), message, NULL, writing_returned, data);
+}
+
+/* establish_session() returns its task before what it writes is written. Nobody will run that context. */
+static void
+test_connect_before_written (void)
+{
+  g_auto (Peer) peer = PEER_INIT;
+  LineProtocol *protocol = line_protocol_new ();
+  g_autoptr (GError) error = NULL;
+
+  line_protocol_when (protocol, LINE_ESTABLISH_SESSION, NULL, write_and_forget, &error, LINE_CHAIN_UP);
+  open_blocking (protocol, &peer);
+  assert_error_like (error, AQMP_ERROR, AQMP_ERROR_STATE, "*not establishing a session*");
+  disconnect_blocking (protocol);
+  peer_expect (&peer, "hi\n");
+  end_object (&protocol);
+}
+
+static void
 test_connect_timeout (void)
 {
   g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
@@ -1333,6 +1369,7 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
+  g_test_add_func ("/protocol/T3/connect-sync/before-written", test_connect_before_written);
   g_test_add_func ("/protocol/T3/connect-sync/success", test_connect);
   g_test_add_func ("/protocol/T3/connect-sync/in-own-context", test_connect_in_own_context);
   g_test_add_func ("/protocol/T3/connect-sync/no-server", test_connect_no_server);
