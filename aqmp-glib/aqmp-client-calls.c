@@ -229,6 +229,7 @@ typedef struct
   GQueue  calls;         /* (element-type AqmpCall) (owned) */
   GTask  *establishing;  /* (owned) (nullable) */
   GQueue  held_events;   /* (element-type GBytes) (owned) */
+  GQueue  waiters;       /* (element-type GTask) (owned): for events */
 } Stolen;
 
 static void
@@ -270,6 +271,7 @@ aqmp_client_steal_calls (AqmpProtocol *protocol)
   stolen->held_events = priv->held_events;
   g_queue_init (&priv->held_events);
   priv->held_bytes = 0;
+  stolen->waiters = aqmp_client_steal_waiters (AQMP_CLIENT (protocol));
 
   return stolen;
 }
@@ -283,12 +285,22 @@ interrupted (const GError *cause)
                       cause->message);
 }
 
+static GError *
+interrupted_wait (const GError *cause)
+{
+  if (cause == NULL)
+    return g_error_new_literal (AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("The session ended before an event came"));
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_INTERRUPTED, _("The session failed before an event came: %s"),
+                      cause->message);
+}
+
 void
 aqmp_client_fail_calls (AqmpProtocol *protocol,
                         gpointer      calls,
                         const GError *cause)
 {
   Stolen *stolen = calls;
+  g_autoptr (GError) no_event = interrupted_wait (cause);
   AqmpCall *call;
 
   while ((call = g_queue_pop_head (&stolen->calls)) != NULL)
@@ -298,6 +310,8 @@ aqmp_client_fail_calls (AqmpProtocol *protocol,
         return_call (call, NULL, NULL, interrupted (cause));
       aqmp_call_unref (call);
     }
+
+  aqmp_waiters_return (&stolen->waiters, no_event);
 
   /* The attempt is over, and asks no more; but a task that is dropped without being returned would be a mistake. */
   if (stolen->establishing != NULL)

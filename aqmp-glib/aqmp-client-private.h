@@ -5,6 +5,7 @@
 #pragma once
 
 #include "aqmp-client.h"
+#include "aqmp-event-queue-private.h"
 #include "aqmp-message-private.h"
 #include "aqmp-pending-private.h"
 
@@ -18,6 +19,8 @@ G_BEGIN_DECLS
  *   aqmp-client-calls.c     calls: from the caller to the outbound queue, and back
  *   aqmp-client-execute.c   what begins one: the asynchronous forms
  *   aqmp-client-sync.c      likewise: the blocking forms
+ *   aqmp-client-listen.c    who listens for events, and what they get
+ *   aqmp-client-wait.c      waiting for an event, with or without a command before it
  */
 typedef struct
 {
@@ -40,6 +43,7 @@ typedef struct
   gboolean      ids_echoed;      /* a reply of this session carried an id */
   gboolean      oob_enabled;
   guint         call_timeout;
+  GPtrArray    *queues;          /* (element-type AqmpEventQueue) (owned): of listeners */
 } AqmpClientPrivate;
 
 AqmpClientPrivate *aqmp_client_get_private        (AqmpClient         *self);
@@ -61,6 +65,20 @@ gboolean           aqmp_client_message_received   (AqmpProtocol       *protocol,
 void               aqmp_client_route_event        (AqmpClient         *self,
                                                    const AqmpMessage  *message);
 void               aqmp_client_dispatch_held      (AqmpClient         *self);
+
+/* Whether any listener wants events of this name. Any thread. */
+gboolean           aqmp_client_is_listened_for    (AqmpClient         *self,
+                                                   const char         *name);
+/* Hook: listeners come first. */
+void               aqmp_client_hear_event         (AqmpProtocol       *protocol,
+                                                   AqmpEvent          *event);
+/* Any thread. A listener does not listen any more. */
+void               aqmp_client_forget_queue       (AqmpClient         *self,
+                                                   AqmpEventQueue     *queue);
+/* Locked. (element-type GTask) (owned): whoever waits for an event of the session that has ended */
+GQueue             aqmp_client_steal_waiters      (AqmpClient         *self);
+/* At the very end: lets all filters go. */
+void               aqmp_client_stop_queues        (AqmpClient         *self);
 
 /* Locked. A call has left the table, so others that were held back may go. */
 void               aqmp_client_release_calls      (AqmpClient         *self);

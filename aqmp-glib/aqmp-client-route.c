@@ -60,7 +60,7 @@ aqmp_client_route_event (AqmpClient        *self,
 
   if (name == NULL || *name == '\0')
     aqmp_protocol_log (protocol, G_LOG_LEVEL_INFO, "dropped an event whose name is no usable string");
-  else if (aqmp_protocol_is_event_heard (protocol, name))
+  else if (aqmp_protocol_is_event_heard (protocol, name) || aqmp_client_is_listened_for (self, name))
     emit_event (self, name, message);
 }
 

@@ -226,6 +226,7 @@ describe_message (AqmpProtocol *protocol,
 static const AqmpProtocolHooks hooks = {
   .session_starting = forget_last_session,
   .session_started = session_started,
+  .hear_event = aqmp_client_hear_event,
   .steal_calls = aqmp_client_steal_calls,
   .steal_held_calls = aqmp_client_steal_held_calls,
   .fail_calls = aqmp_client_fail_calls,
@@ -546,6 +547,7 @@ aqmp_client_finalize (GObject *object)
 
   aqmp_pending_clear (&priv->pending);
   g_clear_pointer (&priv->greeting, aqmp_greeting_unref);
+  aqmp_client_stop_queues (AQMP_CLIENT (object));
 
   G_OBJECT_CLASS (aqmp_client_parent_class)->finalize (object);
 }
@@ -645,5 +647,6 @@ aqmp_client_init (AqmpClient *self)
   priv->enable_oob = TRUE;
   g_queue_init (&priv->held_events);
   aqmp_pending_init (&priv->pending);
+  priv->queues = g_ptr_array_new_with_free_func (aqmp_event_queue_unref);
   aqmp_protocol_set_hooks (AQMP_PROTOCOL (self), &hooks);
 }

@@ -13,6 +13,7 @@
 #include <json-glib/json-glib.h>
 
 #include <aqmp-glib/aqmp-enums.h>
+#include <aqmp-glib/aqmp-event-listener.h>
 #include <aqmp-glib/aqmp-greeting.h>
 #include <aqmp-glib/aqmp-protocol.h>
 #include <aqmp-glib/aqmp-version-macros.h>
@@ -148,6 +149,65 @@ GBytes *aqmp_client_execute_raw_sync (AqmpClient    *self,
                                       GUnixFDList   *fd_list,
                                       GCancellable  *cancellable,
                                       GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+AqmpEventListener *aqmp_client_listen (AqmpClient         *self,
+                                       const char * const *names,
+                                       AqmpEventFilter     filter,
+                                       gpointer            user_data,
+                                       GDestroyNotify      destroy);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_client_wait_event_async (AqmpClient          *self,
+                                   const char * const  *names,
+                                   JsonObject          *data,
+                                   int                  timeout_ms,
+                                   GCancellable        *cancellable,
+                                   GAsyncReadyCallback  callback,
+                                   gpointer             user_data);
+
+AQMP_AVAILABLE_IN_1_0
+AqmpEvent *aqmp_client_wait_event_finish (AqmpClient    *self,
+                                          GAsyncResult  *result,
+                                          GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+AqmpEvent *aqmp_client_wait_event_sync (AqmpClient          *self,
+                                        const char * const  *names,
+                                        JsonObject          *data,
+                                        int                  timeout_ms,
+                                        GCancellable        *cancellable,
+                                        GError             **error);
+
+AQMP_AVAILABLE_IN_1_0
+void aqmp_client_execute_and_wait_async (AqmpClient          *self,
+                                         const char          *command,
+                                         JsonObject          *arguments,
+                                         const char * const  *names,
+                                         const char * const  *failure_names,
+                                         JsonObject          *data,
+                                         int                  timeout_ms,
+                                         GCancellable        *cancellable,
+                                         GAsyncReadyCallback  callback,
+                                         gpointer             user_data);
+
+AQMP_AVAILABLE_IN_1_0
+AqmpEvent *aqmp_client_execute_and_wait_finish (AqmpClient    *self,
+                                                GAsyncResult  *result,
+                                                JsonNode     **reply,
+                                                GError       **error);
+
+AQMP_AVAILABLE_IN_1_0
+AqmpEvent *aqmp_client_execute_and_wait_sync (AqmpClient          *self,
+                                              const char          *command,
+                                              JsonObject          *arguments,
+                                              const char * const  *names,
+                                              const char * const  *failure_names,
+                                              JsonObject          *data,
+                                              int                  timeout_ms,
+                                              GCancellable        *cancellable,
+                                              JsonNode           **reply,
+                                              GError             **error);
 
 AQMP_AVAILABLE_IN_1_0
 JsonObject *aqmp_arguments_parse (const char  *json,

@@ -37,6 +37,8 @@ G_BEGIN_DECLS
  * @AQMP_ERROR_INTERRUPTED: the session ended, or was disconnected, before the operation was complete
  * @AQMP_ERROR_INVALID_MESSAGE: what the caller wants to send is not a valid message
  * @AQMP_ERROR_SCHEMA: reserved for what contradicts the server's schema
+ * @AQMP_ERROR_EVENT: an event said that what a command had begun has failed
+ * @AQMP_ERROR_JOB: a job has failed; the message is the server's
  *
  * What can go wrong in a session.
  *
@@ -56,6 +58,8 @@ typedef enum
   AQMP_ERROR_INTERRUPTED,
   AQMP_ERROR_INVALID_MESSAGE,
   AQMP_ERROR_SCHEMA,
+  AQMP_ERROR_EVENT,
+  AQMP_ERROR_JOB,
 } AqmpError;
 
 /**

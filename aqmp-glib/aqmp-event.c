@@ -349,6 +349,38 @@ aqmp_event_get_data (AqmpEvent *self)
 }
 
 /**
+ * aqmp_event_matches:
+ * @self: an event
+ * @subset: (nullable) (transfer none): what has to be in the data, or %NULL for any event
+ *
+ * Whether all that @subset says is said by the event's data, too.
+ *
+ * Each member of @subset has to be there with a value that matches: an object matches if it has the members that are asked
+ * for, whatever others it has; an array if it has as many elements, and each matches; all else if it is equal. Numbers are equal
+ * by value, so 1 is 1.0. An event without data matches only %NULL and an object without members.
+ *
+ * May be called from any thread.
+ *
+ * Returns: %TRUE if it matches
+ *
+ * Since: 1.0
+ */
+gboolean
+aqmp_event_matches (AqmpEvent  *self,
+                    JsonObject *subset)
+{
+  JsonObject *data;
+
+  g_return_val_if_fail (AQMP_IS_EVENT (self), FALSE);
+
+  if (subset == NULL || json_object_get_size (subset) == 0)
+    return TRUE;
+
+  data = aqmp_event_get_data (self);
+  return data != NULL && aqmp_json_object_matches (data, subset);
+}
+
+/**
  * aqmp_event_to_bytes:
  * @self: an event
  *

@@ -35,6 +35,10 @@ AQMP_AVAILABLE_IN_1_0
 JsonObject *aqmp_event_get_data (AqmpEvent *self);
 
 AQMP_AVAILABLE_IN_1_0
+gboolean aqmp_event_matches (AqmpEvent  *self,
+                             JsonObject *subset);
+
+AQMP_AVAILABLE_IN_1_0
 GBytes *aqmp_event_to_bytes (AqmpEvent *self);
 
 G_END_DECLS

@@ -12,7 +12,9 @@
 #include <aqmp-glib/aqmp-enums.h>
 #include <aqmp-glib/aqmp-error.h>
 #include <aqmp-glib/aqmp-event.h>
+#include <aqmp-glib/aqmp-event-listener.h>
 #include <aqmp-glib/aqmp-greeting.h>
+#include <aqmp-glib/aqmp-job.h>
 #include <aqmp-glib/aqmp-protocol.h>
 #include <aqmp-glib/aqmp-version.h>
 #include <aqmp-glib/aqmp-version-macros.h>

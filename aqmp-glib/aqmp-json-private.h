@@ -97,6 +97,11 @@ gboolean    aqmp_json_append_string (GString             *out,
                                      const char          *utf8,
                                      GError             **error);
 
+/* Whether every member of @part is in @whole too, with a value that matches: objects likewise, arrays element by element, all else
+   if it is equal. */
+gboolean    aqmp_json_object_matches (JsonObject         *whole,
+                                      JsonObject         *part);
+
 /* A copy for the log: the values that can be passwords or secrets replaced by "***"; text that is no JSON is escaped. */
 char       *aqmp_json_redact        (const guint8        *data,
                                      gsize                length);

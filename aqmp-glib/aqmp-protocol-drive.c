@@ -110,17 +110,16 @@ deferred_finalize (GSource *source)
   g_clear_object (&deferred->event);
 }
 
-static gboolean
-is_deferring (AqmpProtocol *self)
+gboolean
+aqmp_protocol_is_deferring (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
   return priv->n_drives > 0 || priv->outer_context != NULL;
 }
 
-/* (transfer none): where the owner's callbacks run, also during a blocking call that has a context of its own. */
-static GMainContext *
-get_outer_context (AqmpProtocol *self)
+GMainContext *
+aqmp_protocol_get_outer_context (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
@@ -186,10 +185,23 @@ is_outer_held (AqmpProtocol *self)
   return priv->outer_context == NULL || priv->holds_outer;
 }
 
+/* GLib dispatches the sources of a priority in the order in which they were attached, those of returned tasks too. */
+void
+aqmp_protocol_defer_source (AqmpProtocol *self,
+                            GSource      *source)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (is_outer_held (self))
+    g_source_attach (source, aqmp_protocol_get_outer_context (self));
+  else
+    g_queue_push_tail (&priv->late_sources, g_source_ref (source));
+  priv->has_deferred = TRUE;
+}
+
 static GSourceFuncs deferred_funcs = { NULL, NULL, tell_deferred, deferred_finalize, NULL, NULL };
 
-/* GLib dispatches the sources of a priority in the order in which they were attached, those of returned tasks too. @queue: where
-   it is until it was told */
+/* @queue: where it is until it was told */
 static void
 defer (AqmpProtocol *self,
        GQueue       *queue,
@@ -207,20 +219,18 @@ defer (AqmpProtocol *self,
 
   g_source_set_name (source, "[aqmp] deferred");
   g_source_set_ready_time (source, 0);
-  if (is_outer_held (self))
-    g_source_attach (source, get_outer_context (self));
-  else
-    g_queue_push_tail (&aqmp_protocol_get_private (self)->late_sources, g_source_ref (source));
-
+  aqmp_protocol_defer_source (self, source);
   g_queue_push_tail (queue, deferred);
-  aqmp_protocol_get_private (self)->has_deferred = TRUE;
 }
 
 static void
-drop_oldest (GQueue *queue)
+drop_oldest (AqmpProtocol *self,
+             GQueue       *queue)
 {
   Deferred *oldest = g_queue_pop_head (queue);
 
+  if (g_queue_remove (&aqmp_protocol_get_private (self)->late_sources, oldest))
+    g_source_unref (&oldest->source);
   g_source_destroy (&oldest->source);
   g_source_unref (&oldest->source);
 }
@@ -231,12 +241,12 @@ aqmp_protocol_defer_event (AqmpProtocol *self,
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
-  if (!is_deferring (self))
+  if (!aqmp_protocol_is_deferring (self))
     return FALSE;
 
   if (priv->deferred_events.length == MOST_DEFERRED_EVENTS)
     {
-      drop_oldest (&priv->deferred_events);
+      drop_oldest (self, &priv->deferred_events);
       priv->n_dropped_events++;
     }
   defer (self, &priv->deferred_events, event, NULL, AQMP_RUNSTATE_IDLE);
@@ -275,7 +285,7 @@ aqmp_protocol_defer_notify (AqmpProtocol *self,
 void
 aqmp_protocol_returns_task (AqmpProtocol *self)
 {
-  if (is_deferring (self))
+  if (aqmp_protocol_is_deferring (self))
     aqmp_protocol_get_private (self)->has_deferred = TRUE;
 }
 
@@ -339,7 +349,7 @@ aqmp_protocol_settle_deferral (AqmpProtocol *self,
   GWeakRef *weak_ref;
   GSource *marker;
 
-  if (is_deferring (self) || !priv->has_deferred)
+  if (aqmp_protocol_is_deferring (self) || !priv->has_deferred)
     return;
 
   if (priv->n_dropped_events > 0)
@@ -386,9 +396,9 @@ aqmp_protocol_clear_deferred (AqmpProtocol *self)
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
   while (!g_queue_is_empty (&priv->deferred_events))
-    drop_oldest (&priv->deferred_events);
+    drop_oldest (self, &priv->deferred_events);
   while (!g_queue_is_empty (&priv->deferred_states))
-    drop_oldest (&priv->deferred_states);
+    drop_oldest (self, &priv->deferred_states);
   clear_marker (self);
 }
 

@@ -44,6 +44,9 @@ typedef struct
                                 const GError *cause);
   /* The session runs, and whoever connected knows; nothing has been read since the handshake. */
   void     (*session_started)  (AqmpProtocol *self);
+  /* An event, before it is told to anybody else. */
+  void     (*hear_event)       (AqmpProtocol *self,
+                                AqmpEvent    *event);
   /* The running session has failed with this: was that to be expected? */
   gboolean (*is_expected_end)  (AqmpProtocol *self,
                                 const GError *error);
@@ -172,6 +175,29 @@ gboolean      aqmp_protocol_drive                 (AqmpProtocol  *self,
                                                    gint64         deadline,
                                                    GCancellable  *cancellable,
                                                    GError       **error);
+/* Runs an asynchronous function to its end, for a blocking form of it. What is called meanwhile is the session's virtual functions,
+   and what @begin itself makes the thread-default context call. (transfer full) (nullable): the result, for the finish
+   function; NULL: not possible here. Any thread; in another than the owner's it waits for that. */
+typedef void (*AqmpBeginFunc) (gpointer             data,
+                               GAsyncReadyCallback  callback,
+                               gpointer             user_data);
+GAsyncResult *aqmp_protocol_block                 (AqmpProtocol  *self,
+                                                   gboolean       begins_session,
+                                                   AqmpBeginFunc  begin,
+                                                   gpointer       data,
+                                                   GError       **error);
+/* Owner's thread: whether a blocking call is going on, so that nobody else may be called; and attaches to the owner's context
+   what will do so later, in its turn. */
+gboolean      aqmp_protocol_is_deferring          (AqmpProtocol  *self);
+void          aqmp_protocol_defer_source          (AqmpProtocol  *self,
+                                                   GSource       *source);
+/* (transfer none): where the owner's callbacks run, also during a blocking call that has a context of its own. */
+GMainContext *aqmp_protocol_get_outer_context     (AqmpProtocol  *self);
+/* Runs it in the owner's context: now, if this is the place. @func: returns G_SOURCE_REMOVE */
+void          aqmp_protocol_invoke                (AqmpProtocol  *self,
+                                                   GSourceFunc     func,
+                                                   gpointer        data,
+                                                   GDestroyNotify  destroy);
 /* A task will be returned. */
 void          aqmp_protocol_returns_task          (AqmpProtocol  *self);
 /* Around calls of virtual functions; and around what message_received, but no other, calls that is free to block. */
@@ -196,12 +222,6 @@ char         *aqmp_protocol_dup_name              (AqmpProtocol   *self);
 
 /* (transfer full) (nullable): the owner's context, acquired, if this thread is the one that runs it or could */
 GMainContext *aqmp_protocol_acquire_context       (AqmpProtocol   *self);
-
-/* Runs it in the owner's context: now, if this is the place. @func: returns G_SOURCE_REMOVE */
-void          aqmp_protocol_invoke                (AqmpProtocol   *self,
-                                                   GSourceFunc     func,
-                                                   gpointer        data,
-                                                   GDestroyNotify  destroy);
 
 /* Begins what a task is for in the owner's context. Until then, cancelling the task returns it, but keeps nothing from
    beginning. @task: (transfer full); @begin: called with the task */

@@ -12,14 +12,6 @@
    the session belongs to this thread, or to nobody yet, it moves into that context for the time; otherwise the owner does
    the work, in its context, and only the result comes here. */
 
-typedef void     (*BeginFunc)  (AqmpProtocol        *self,
-                                GCancellable        *cancellable,
-                                GAsyncReadyCallback  callback,
-                                gpointer             user_data);
-typedef gboolean (*FinishFunc) (AqmpProtocol        *self,
-                                GAsyncResult        *result,
-                                GError             **error);
-
 typedef struct
 {
   AqmpProtocol *self;         /* (owned) */
@@ -223,25 +215,95 @@ begin_session (Blocking      *blocking,
   return FALSE;
 }
 
-static gboolean
-call (AqmpProtocol  *self,
-      BeginFunc      begin,
-      FinishFunc     finish,
-      GCancellable  *cancellable,
-      GError       **error)
+GAsyncResult *
+aqmp_protocol_block (AqmpProtocol   *self,
+                     gboolean        begins_session,
+                     AqmpBeginFunc   begin,
+                     gpointer        data,
+                     GError        **error)
 {
   Blocking blocking;
-  gboolean succeeded;
+  GAsyncResult *result;
 
-  if (!begin_blocking (&blocking, self, FALSE, error))
-    return FALSE;
+  if (begins_session ? !begin_session (&blocking, self, error) : !begin_blocking (&blocking, self, FALSE, error))
+    return NULL;
 
-  begin (self, cancellable, got_result, &blocking);
+  begin (data, got_result, &blocking);
   wait_for_result (&blocking);
-  succeeded = finish (self, blocking.result, error);
+  result = g_steal_pointer (&blocking.result);
   end_blocking (&blocking);
 
-  return succeeded;
+  return result;
+}
+
+typedef void     (*Begin)  (AqmpProtocol        *self,
+                            GCancellable        *cancellable,
+                            GAsyncReadyCallback  callback,
+                            gpointer             user_data);
+typedef gboolean (*Finish) (AqmpProtocol        *self,
+                            GAsyncResult        *result,
+                            GError             **error);
+
+typedef struct
+{
+  AqmpProtocol       *self;
+  GSocketConnectable *address;  /* (nullable) */
+  GIOStream          *stream;   /* (nullable) */
+  Begin               begin;
+  GCancellable       *cancellable;
+} Arguments;
+
+static void
+begin_connect (gpointer             data,
+               GAsyncReadyCallback  callback,
+               gpointer             user_data)
+{
+  Arguments *arguments = data;
+
+  aqmp_protocol_connect_async (arguments->self, arguments->address, arguments->cancellable, callback, user_data);
+}
+
+static void
+begin_open (gpointer             data,
+            GAsyncReadyCallback  callback,
+            gpointer             user_data)
+{
+  Arguments *arguments = data;
+
+  aqmp_protocol_open_async (arguments->self, arguments->stream, arguments->cancellable, callback, user_data);
+}
+
+static void
+begin_server (gpointer             data,
+              GAsyncReadyCallback  callback,
+              gpointer             user_data)
+{
+  Arguments *arguments = data;
+
+  aqmp_protocol_start_server_and_accept_async (arguments->self, G_SOCKET_ADDRESS (arguments->address),
+                                               arguments->cancellable, callback, user_data);
+}
+
+static void
+begin_other (gpointer             data,
+             GAsyncReadyCallback  callback,
+             gpointer             user_data)
+{
+  Arguments *arguments = data;
+
+  arguments->begin (arguments->self, arguments->cancellable, callback, user_data);
+}
+
+static gboolean
+block (Arguments      *arguments,
+       gboolean        begins_session,
+       AqmpBeginFunc   begin,
+       Finish          finish,
+       GError        **error)
+{
+  g_autoptr (GAsyncResult) result = aqmp_protocol_block (arguments->self, begins_session, begin, arguments, error);
+
+  return result != NULL && finish (arguments->self, result, error);
 }
 
 /* --- Public ------------------------------------------------------------------------------------------------------- */
@@ -272,22 +334,13 @@ aqmp_protocol_connect_sync (AqmpProtocol        *self,
                             GCancellable        *cancellable,
                             GError             **error)
 {
-  Blocking blocking;
-  gboolean succeeded;
+  Arguments arguments = { .self = self, .address = address, .cancellable = cancellable };
 
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (G_IS_SOCKET_CONNECTABLE (address), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  if (!begin_session (&blocking, self, error))
-    return FALSE;
-
-  aqmp_protocol_connect_async (self, address, cancellable, got_result, &blocking);
-  wait_for_result (&blocking);
-  succeeded = aqmp_protocol_connect_finish (self, blocking.result, error);
-  end_blocking (&blocking);
-
-  return succeeded;
+  return block (&arguments, TRUE, begin_connect, aqmp_protocol_connect_finish, error);
 }
 
 /**
@@ -313,22 +366,13 @@ aqmp_protocol_open_sync (AqmpProtocol  *self,
                          GCancellable  *cancellable,
                          GError       **error)
 {
-  Blocking blocking;
-  gboolean succeeded;
+  Arguments arguments = { .self = self, .stream = stream, .cancellable = cancellable };
 
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (G_IS_IO_STREAM (stream), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  if (!begin_session (&blocking, self, error))
-    return FALSE;
-
-  aqmp_protocol_open_async (self, stream, cancellable, got_result, &blocking);
-  wait_for_result (&blocking);
-  succeeded = aqmp_protocol_open_finish (self, blocking.result, error);
-  end_blocking (&blocking);
-
-  return succeeded;
+  return block (&arguments, TRUE, begin_open, aqmp_protocol_open_finish, error);
 }
 
 /**
@@ -353,10 +397,12 @@ aqmp_protocol_accept_sync (AqmpProtocol  *self,
                            GCancellable  *cancellable,
                            GError       **error)
 {
+  Arguments arguments = { .self = self, .begin = aqmp_protocol_accept_async, .cancellable = cancellable };
+
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return call (self, aqmp_protocol_accept_async, aqmp_protocol_accept_finish, cancellable, error);
+  return block (&arguments, FALSE, begin_other, aqmp_protocol_accept_finish, error);
 }
 
 /**
@@ -382,22 +428,13 @@ aqmp_protocol_start_server_and_accept_sync (AqmpProtocol    *self,
                                             GCancellable    *cancellable,
                                             GError         **error)
 {
-  Blocking blocking;
-  gboolean succeeded;
+  Arguments arguments = { .self = self, .address = G_SOCKET_CONNECTABLE (address), .cancellable = cancellable };
 
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (G_IS_SOCKET_ADDRESS (address), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  if (!begin_session (&blocking, self, error))
-    return FALSE;
-
-  aqmp_protocol_start_server_and_accept_async (self, address, cancellable, got_result, &blocking);
-  wait_for_result (&blocking);
-  succeeded = aqmp_protocol_start_server_and_accept_finish (self, blocking.result, error);
-  end_blocking (&blocking);
-
-  return succeeded;
+  return block (&arguments, TRUE, begin_server, aqmp_protocol_start_server_and_accept_finish, error);
 }
 
 /**
@@ -422,10 +459,12 @@ aqmp_protocol_disconnect_sync (AqmpProtocol  *self,
                                GCancellable  *cancellable,
                                GError       **error)
 {
+  Arguments arguments = { .self = self, .begin = aqmp_protocol_disconnect_async, .cancellable = cancellable };
+
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return call (self, aqmp_protocol_disconnect_async, aqmp_protocol_disconnect_finish, cancellable, error);
+  return block (&arguments, FALSE, begin_other, aqmp_protocol_disconnect_finish, error);
 }
 
 /**
@@ -450,8 +489,10 @@ aqmp_protocol_flush_sync (AqmpProtocol  *self,
                           GCancellable  *cancellable,
                           GError       **error)
 {
+  Arguments arguments = { .self = self, .begin = aqmp_protocol_flush_async, .cancellable = cancellable };
+
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return call (self, aqmp_protocol_flush_async, aqmp_protocol_flush_finish, cancellable, error);
+  return block (&arguments, FALSE, begin_other, aqmp_protocol_flush_finish, error);
 }

@@ -291,6 +291,12 @@ session_started_default (AqmpProtocol *self)
 {
 }
 
+static void
+hear_event_default (AqmpProtocol *self,
+                    AqmpEvent    *event)
+{
+}
+
 static gboolean
 is_expected_end_default (AqmpProtocol *self,
                          const GError *error)
@@ -323,6 +329,7 @@ static const AqmpProtocolHooks default_hooks = {
   .steal_held_calls = steal_calls_default,
   .fail_calls = fail_calls_default,
   .session_started = session_started_default,
+  .hear_event = hear_event_default,
   .is_expected_end = is_expected_end_default,
   .check_filtered = check_filtered_default,
   .describe_message = describe_message_default,
@@ -823,7 +830,8 @@ aqmp_protocol_emit_event (AqmpProtocol *self,
   g_return_if_fail (AQMP_IS_PROTOCOL (self));
   g_return_if_fail (AQMP_IS_EVENT (event));
 
-  if (!aqmp_protocol_defer_event (self, event))
+  aqmp_protocol_get_private (self)->hooks->hear_event (self, event);
+  if (aqmp_protocol_is_event_heard (self, aqmp_event_get_name (event)) && !aqmp_protocol_defer_event (self, event))
     aqmp_protocol_tell_event (self, event);
 }
 

@@ -22,6 +22,10 @@ void     aqmp_waiters_clear        (AqmpWaiters  *self);
 /* @task: (transfer full) */
 void     aqmp_waiters_add          (AqmpWaiters  *self,
                                     GTask        *task);
+/* @timeout_ms: after which it leaves, too; 0 for none */
+void     aqmp_waiters_add_timed    (AqmpWaiters  *self,
+                                    GTask        *task,
+                                    guint         timeout_ms);
 gboolean aqmp_waiters_is_empty     (AqmpWaiters  *self);
 
 /* The first that waits, or NULL; no longer watched: the caller returns it. */

@@ -72,6 +72,14 @@ void
 aqmp_waiters_add (AqmpWaiters *self,
                   GTask       *task)
 {
+  aqmp_waiters_add_timed (self, task, 0);
+}
+
+void
+aqmp_waiters_add_timed (AqmpWaiters *self,
+                        GTask       *task,
+                        guint        timeout_ms)
+{
   Waiter *waiter = g_atomic_rc_box_new0 (Waiter);
 
   waiter->waiters = self;
@@ -80,7 +88,7 @@ aqmp_waiters_add (AqmpWaiters *self,
 
   /* The task's context may be another thread's, where it would leave, if it is cancelled already, before it is here. */
   g_mutex_lock (&self->lock);
-  aqmp_watch_start (&waiter->watch, task, 0, leave, waiter, waiter_unref);
+  aqmp_watch_start (&waiter->watch, task, timeout_ms, leave, waiter, waiter_unref);
   g_queue_push_tail (&self->waiting, waiter);
   g_mutex_unlock (&self->lock);
 }

@@ -24,7 +24,7 @@ FLOORS = {
     'blocking': 1, 'channel': 1, 'connector': 1, 'framing': 1, 'listener': 1, 'nested-context': 1, 'tls': 1, 'transport': 1,
     'waiters': 1, 'watch': 1, 'write-queue': 1,
     'protocol': 2,
-    'client': 3, 'command': 3, 'event-listener': 3, 'message': 3, 'pending': 3,
+    'client': 3, 'command': 3, 'event-history': 3, 'event-listener': 3, 'event-queue': 3, 'job': 3, 'message': 3, 'pending': 3,
 }
 UMBRELLA = 'aqmp-glib.h'
 
