@@ -153,7 +153,8 @@ aqmp_client_execute_finish (AqmpClient    *self,
  *
  * File descriptors, at most 253, are sent together with the first byte of the command, for `getfd`, `add-fd` and the like.
  * They can only be sent over a UNIX socket: over any other stream a call with descriptors fails with
- * %G_IO_ERROR_NOT_SUPPORTED, and nothing is sent. One that is closed already fails it with %G_IO_ERROR_INVALID_ARGUMENT. The
+ * %G_IO_ERROR_NOT_SUPPORTED. One that is closed already fails it with %G_IO_ERROR_INVALID_ARGUMENT, and one that cannot be
+ * copied with what the system gives, such as %G_IO_ERROR_TOO_MANY_OPEN_FILES. In each case nothing is sent. The
  * descriptors of the caller stay open and are the caller's; the copies that are sent are closed in any case.
  *
  * QEMU takes at most 16 descriptors with one command. When out-of-band execution is negotiated it also closes those which it

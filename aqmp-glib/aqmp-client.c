@@ -43,6 +43,7 @@
  * %FALSE for it.
  *
  * [method@Client.execute_async] and its relatives may be called from any thread; for the rest see [class@Protocol].
+ * [method@Client.execute_sync] and its relatives block, and need no main loop.
  *
  * Since: 1.0
  */
@@ -582,8 +583,8 @@ install_properties (GObjectClass *object_class)
    *
    * Whether the negotiation asks for out-of-band execution if the server offers it.
    *
-   * With it, a few commands can be executed at once, without waiting for the commands before them: those that
-   * [method@Client.execute_raw_async] is given with `exec-oob` in the place of `execute`.
+   * With it, a few commands can be executed at once, without waiting for the commands before them: those that are given
+   * %AQMP_EXECUTE_FLAGS_OOB, or `exec-oob` in the place of `execute` in [method@Client.execute_raw_async].
    *
    * Since: 1.0
    */
@@ -612,6 +613,10 @@ install_properties (GObjectClass *object_class)
    *
    * How many milliseconds a command may take, from the call until the reply; then it fails with %G_IO_ERROR_TIMED_OUT.
    * 0, the default, is no limit.
+   *
+   * The time that a command is held back counts, in which it waits for others to be answered or for a peer that does not read: one
+   * that times out meanwhile is never sent. See [method@Client.execute_async] and [method@Client.execute_full_async] for what is
+   * held back.
    *
    * Since: 1.0
    */

@@ -48,9 +48,11 @@
  * A session belongs to the [struct@GLib.MainContext] that was the thread-default one when it was connected or opened, or its
  * server started.
  * This is the owner's context: all virtual functions and signals run there. [method@Protocol.send_message],
- * [method@Protocol.disconnect_async], [method@Protocol.fail] and [method@Protocol.get_runstate] may be called from any
- * thread, and the last reference may be dropped in any thread. Everything else is for the thread that runs that
- * context.
+ * [method@Protocol.accept_async], [method@Protocol.flush_async], [method@Protocol.disconnect_async], [method@Protocol.fail],
+ * [method@Protocol.get_runstate], [method@Protocol.require_runstate] and the blocking forms may be called from any thread, and the
+ * last reference may be dropped in any thread. Everything else is for the thread that runs that context.
+ *
+ * The blocking forms, whose names end in `_sync`, need no main loop: in the owner's thread they read and write themselves.
  *
  * Since: 1.0
  */

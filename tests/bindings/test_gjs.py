@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The aqmp-glib authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Runs test-client.js with a QEMU of its own; its output is the output of this.
+"""test_gjs.py SCRIPT: runs it with a QEMU of its own; its output is the output of this.
 
 gjs logs exceptions that it cannot pass on as criticals of its own. Those of others end the test.
 """
@@ -27,7 +27,7 @@ if missing:
 
 env = {name: value for name, value in os.environ.items() if name != 'G_DEBUG'}
 with tempfile.TemporaryDirectory() as directory, guest.stopped(directory) as path:
-    process = subprocess.run(['gjs', '-m', os.path.join(here, 'test-client.js'), path], env=env, stderr=subprocess.PIPE,
+    process = subprocess.run(['gjs', '-m', os.path.join(here, sys.argv[1]), path], env=env, stderr=subprocess.PIPE,
                              text=True)
 sys.stderr.write(process.stderr)
 others = [line for line in process.stderr.splitlines() if re.search(r'-(CRITICAL|WARNING)\b', line) and 'Gjs-' not in line]

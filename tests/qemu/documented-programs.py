@@ -39,7 +39,11 @@ LANGUAGES = {
     'listening.md': {'c', 'python'},
     'tls.md': {'c', 'python'},
     'descriptors.md': {'c', 'python'},
+    'out-of-band.md': {'c', 'python'},
 }
+
+# Those that are about a language show a program without a main loop, too.
+BLOCKING = {'c.md', 'python.md', 'javascript.md', 'vala.md'}
 
 library = os.path.join(build_root, 'aqmp-glib')
 env = {**os.environ,
@@ -146,6 +150,9 @@ def try_page(page):
     wanted = LANGUAGES.get(page.name, set())
     tap.ok(page.programs and page.languages >= wanted and all(map(page.expected, page.programs)),
            f'{page.name} has the programs that it should have, and what they print', page.languages)
+    if page.name in BLOCKING:
+        blocking = [i for i in page.programs if not re.search(r'MainLoop|main_loop|_async', page.blocks[i][1])]
+        tap.ok(len(page.programs) == 2 and len(blocking) == 1, f'{page.name} has a program that blocks, and one that does not')
     if page.preparation() and not tap.have('certtool', page.name):
         return
     with tempfile.TemporaryDirectory() as prepared:
