@@ -54,6 +54,7 @@ struct _AqmpChannel
   guint         max_fds;  /* how many file descriptors it can send at once */
   gsize         largest_write; /* what a kind other than a socket hands on at once; 0: as much as it likes */
   gboolean      last_byte_apart; /* such a kind hands on the last byte that there is by itself */
+  gboolean      may_block;     /* for a moment: it is closed in a blocking call */
   gboolean      says_goodbye;  /* TLS may tell the peer that it closes, if that need not wait */
   GMainContext *context;  /* (owned) (nullable): NULL for a socket */
 };

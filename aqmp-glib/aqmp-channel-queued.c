@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+/* For a transfer to end after it was cancelled, in milliseconds, in a blocking call. */
+#define LONGEST_WAIT 200
 #define LARGEST_TRANSFER 16384
 
 typedef struct
@@ -292,6 +294,29 @@ static GSourceFuncs farewell_funcs = {
   NULL,
 };
 
+static gboolean
+end_patience (gpointer user_data)
+{
+  gboolean *over = user_data;
+
+  *over = TRUE;
+  return G_SOURCE_CONTINUE;
+}
+
+/* Transfers that were cancelled end soon, as a rule. The owner's context may never be run after a blocking call. */
+static void
+wait_for_transfers (QueuedChannel *self)
+{
+  g_autoptr (GSource) patience = g_timeout_source_new (LONGEST_WAIT);
+  gboolean over = FALSE;
+
+  g_source_set_callback (patience, end_patience, &over, NULL);
+  g_source_attach (patience, self->base.context);
+  while ((self->reading || self->writing) && !over)
+    g_main_context_iteration (self->base.context, TRUE);
+  g_source_destroy (patience);
+}
+
 static void
 queued_close (AqmpChannel  *channel,
               GMainContext *owner_context)
@@ -301,6 +326,8 @@ queued_close (AqmpChannel  *channel,
 
   self->closed = TRUE;
   g_cancellable_cancel (self->cancellable);
+  if (channel->may_block)
+    wait_for_transfers (self);
 
   if (!self->reading && !self->writing)
     {

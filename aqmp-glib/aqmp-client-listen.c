@@ -53,11 +53,32 @@ aqmp_client_is_listened_for (AqmpClient *self,
 
 /* --- What arrives ------------------------------------------------------------------------------------------------- */
 
-static gboolean
-append_late (gpointer queue)
+typedef struct
 {
-  aqmp_event_history_append_late (aqmp_event_queue_get_history (queue));
+  AqmpEventQueue *queue;  /* (owned) */
+  gboolean        done;
+} Late;
+
+static gboolean
+append_late (gpointer data)
+{
+  Late *late = data;
+
+  late->done = TRUE;
+  aqmp_event_history_append_late (aqmp_event_queue_get_history (late->queue));
   return G_SOURCE_REMOVE;
+}
+
+static void
+late_free (gpointer data)
+{
+  Late *late = data;
+
+  /* Another thread has taken the client over before. */
+  if (!late->done)
+    aqmp_event_history_forget_late (aqmp_event_queue_get_history (late->queue));
+  aqmp_event_queue_unref (late->queue);
+  g_free (late);
 }
 
 static void
@@ -65,16 +86,14 @@ append_later (AqmpClient     *self,
               AqmpEventQueue *queue,
               AqmpEvent      *event)
 {
-  g_autoptr (GSource) source = NULL;
+  Late *late;
 
   if (!aqmp_event_history_append_later (aqmp_event_queue_get_history (queue), event))
     return;
 
-  source = g_idle_source_new ();
-  g_source_set_name (source, "[aqmp] history of events");
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, append_late, aqmp_event_queue_ref (queue), aqmp_event_queue_unref);
-  aqmp_protocol_defer_source (AQMP_PROTOCOL (self), source);
+  late = g_new (Late, 1);
+  *late = (Late) { aqmp_event_queue_ref (queue), FALSE };
+  aqmp_protocol_defer_call (AQMP_PROTOCOL (self), append_late, late, late_free);
 }
 
 /* Whoever watches the list is not called during a blocking call. */

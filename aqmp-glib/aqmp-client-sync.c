@@ -78,17 +78,16 @@ wait_for_reply (BlockingCall  *blocking_call,
 {
   GError *local_error = NULL;
 
-  if (!wait_until_done (blocking_call, &local_error))
+  if (!wait_until_done (blocking_call, &local_error) &&
+      aqmp_client_give_up_call (blocking_call->self, blocking_call->call))
     {
-      if (aqmp_client_give_up_call (blocking_call->self, blocking_call->call))
-        {
-          g_propagate_error (error, explain (blocking_call, local_error));
-          return NULL;
-        }
-      /* Another thread is just bringing the reply. */
-      g_clear_error (&local_error);
-      aqmp_blocking_wait (blocking_call->blocking, -1, NULL, NULL);
+      g_propagate_error (error, explain (blocking_call, local_error));
+      return NULL;
     }
+
+  /* If it is not there, another thread is just bringing it. */
+  g_clear_error (&local_error);
+  aqmp_blocking_wait (blocking_call->blocking, -1, NULL, NULL);
 
   return aqmp_blocking_propagate (blocking_call->blocking, error);
 }

@@ -26,6 +26,7 @@ void        aqmp_event_history_append      (AqmpEventHistory *self,
 gboolean    aqmp_event_history_append_later (AqmpEventHistory *self,
                                              AqmpEvent        *event);
 void        aqmp_event_history_append_late (AqmpEventHistory *self);
+void        aqmp_event_history_forget_late (AqmpEventHistory *self);
 /* Somebody is called when it changes. */
 gboolean    aqmp_event_history_is_watched  (AqmpEventHistory *self);
 void        aqmp_event_history_set_size    (AqmpEventHistory *self,

@@ -68,6 +68,12 @@ aqmp_event_history_append_late (AqmpEventHistory *self)
     }
 }
 
+void
+aqmp_event_history_forget_late (AqmpEventHistory *self)
+{
+  g_queue_clear_full (&self->late, g_object_unref);
+}
+
 gboolean
 aqmp_event_history_is_watched (AqmpEventHistory *self)
 {

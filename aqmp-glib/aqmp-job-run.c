@@ -32,7 +32,7 @@ struct _AqmpJobRun
   char         *status;           /* (owned) (nullable): of GOAL_STATUS */
   AqmpWatch     watch;
   GCancellable *session_watch;    /* (owned): of the wait for the end of the session */
-  GSource      *step_source;      /* (owned) (nullable): a look is to come */
+  gboolean      looking;          /* a look is to come */
   GSource      *progress_source;  /* (owned) (nullable) */
   gboolean      cancelled;
   gboolean      busy;             /* a command is to be answered */
@@ -73,16 +73,6 @@ run_ref (AqmpJobRun *run)
   return g_atomic_rc_box_acquire (run);
 }
 
-static void
-drop_source (GSource **source)
-{
-  if (*source == NULL)
-    return;
-
-  g_source_destroy (*source);
-  g_clear_pointer (source, g_source_unref);
-}
-
 /* --- The end ------------------------------------------------------------------------------------------------------ */
 
 /* @error: (transfer full) (nullable) */
@@ -93,8 +83,9 @@ end (AqmpJobRun *run,
   g_autoptr (GTask) task = g_steal_pointer (&run->task);
 
   aqmp_watch_stop (&run->watch);
-  drop_source (&run->step_source);
-  drop_source (&run->progress_source);
+  if (run->progress_source != NULL)
+    g_source_destroy (run->progress_source);
+  g_clear_pointer (&run->progress_source, g_source_unref);
   g_cancellable_cancel (run->session_watch);
   aqmp_job_remove_run (run->job, run);
 
@@ -402,7 +393,7 @@ look_in_turn (gpointer user_data)
 {
   AqmpJobRun *run = user_data;
 
-  g_clear_pointer (&run->step_source, g_source_unref);
+  run->looking = FALSE;
   look (run);
   return G_SOURCE_REMOVE;
 }
@@ -412,19 +403,23 @@ void
 aqmp_job_run_schedule (AqmpJobRun *run)
 {
   AqmpProtocol *protocol = AQMP_PROTOCOL (aqmp_job_get_client (run->job));
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (protocol);
+  g_autoptr (GSource) source = NULL;
 
-  if (run->task == NULL || run->step_source != NULL)
+  if (run->task == NULL || run->looking)
     return;
 
-  run->step_source = g_idle_source_new ();
-  g_source_set_name (run->step_source, "[aqmp] what to do about a job");
-  g_source_set_priority (run->step_source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (run->step_source, look_in_turn, run_ref (run), aqmp_job_run_unref);
-  if (run->context != priv->context && aqmp_protocol_is_deferring (protocol))
-    aqmp_protocol_defer_source (protocol, run->step_source);
-  else
-    g_source_attach (run->step_source, run->context);
+  run->looking = TRUE;
+  if (run->context != aqmp_protocol_get_private (protocol)->context && aqmp_protocol_is_deferring (protocol))
+    {
+      aqmp_protocol_defer_call (protocol, look_in_turn, run_ref (run), aqmp_job_run_unref);
+      return;
+    }
+
+  source = g_idle_source_new ();
+  g_source_set_name (source, "[aqmp] what to do about a job");
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, look_in_turn, run_ref (run), aqmp_job_run_unref);
+  g_source_attach (source, run->context);
 }
 
 static gboolean

@@ -52,7 +52,7 @@ struct _AqmpJob
   gboolean           seen_whole;    /* nothing can have happened to it unseen since it was made, or was asked for */
   guint64            session;       /* in which that is so */
   GQueue             runs;          /* (element-type AqmpJobRun) (owned) */
-  GSource           *notify_source; /* (owned) (nullable) */
+  gboolean           notifying;     /* somebody is going to */
   guint              changed;       /* properties to be notified, one bit each */
 };
 
@@ -99,7 +99,7 @@ notify_now (gpointer user_data)
   if (self == NULL)
     return G_SOURCE_REMOVE;
 
-  g_clear_pointer (&self->notify_source, g_source_unref);
+  self->notifying = FALSE;
   changed = self->changed;
   self->changed = 0;
   for (i = PROP_STATUS; i <= PROP_ERROR; i++)
@@ -110,25 +110,47 @@ notify_now (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* If it was not done because another thread has taken the client over, somebody has to do it later. */
+static void
+notify_done (gpointer data)
+{
+  g_autoptr (AqmpJob) self = g_weak_ref_get (data);
+
+  if (self != NULL)
+    self->notifying = FALSE;
+  free_weak_ref (data);
+}
+
+static void
+notify_in_turn (AqmpJob *self)
+{
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self->client);
+  g_autoptr (GSource) source = NULL;
+
+  if (aqmp_protocol_is_deferring (protocol))
+    {
+      aqmp_protocol_defer_call (protocol, notify_now, new_weak_ref (self), notify_done);
+      return;
+    }
+
+  source = g_idle_source_new ();
+  g_source_set_name (source, "[aqmp] job");
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, notify_now, new_weak_ref (self), free_weak_ref);
+  g_source_attach (source, aqmp_protocol_get_private (protocol)->context);
+}
+
 /* Never at once: an event is being delivered, and may be inside a blocking call. */
 static void
 notify_later (AqmpJob         *self,
               AqmpJobProperty  property)
 {
-  AqmpProtocol *protocol = AQMP_PROTOCOL (self->client);
-
   self->changed |= 1u << property;
-  if (self->notify_source != NULL)
-    return;
-
-  self->notify_source = g_idle_source_new ();
-  g_source_set_name (self->notify_source, "[aqmp] job");
-  g_source_set_priority (self->notify_source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (self->notify_source, notify_now, new_weak_ref (self), free_weak_ref);
-  if (aqmp_protocol_is_deferring (protocol))
-    aqmp_protocol_defer_source (protocol, self->notify_source);
-  else
-    g_source_attach (self->notify_source, aqmp_protocol_get_private (protocol)->context);
+  if (!self->notifying)
+    {
+      self->notifying = TRUE;
+      notify_in_turn (self);
+    }
 }
 
 static void
@@ -659,9 +681,6 @@ aqmp_job_dispose (GObject *object)
   AqmpJob *self = AQMP_JOB (object);
 
   aqmp_event_listener_stop (self->listener);
-  if (self->notify_source != NULL)
-    g_source_destroy (self->notify_source);
-  g_clear_pointer (&self->notify_source, g_source_unref);
 
   G_OBJECT_CLASS (aqmp_job_parent_class)->dispose (object);
 }

@@ -39,7 +39,7 @@ begin_attempt (GTask              *task,
   AqmpAttempt *attempt;
   GError *error = NULL;
 
-  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, &error))
+  if (!aqmp_protocol_claim_idle (self, &error))
     {
       g_task_return_error (task, error);
       return NULL;

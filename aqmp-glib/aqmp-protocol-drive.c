@@ -79,26 +79,20 @@ aqmp_protocol_acquire (AqmpProtocol  *self,
   return FALSE;
 }
 
-void
-aqmp_protocol_release (GMainContext *context)
-{
-  if (context == NULL)
-    return;
-
-  g_main_context_release (context);
-  g_main_context_unref (context);
-}
-
 /* --- Deferring ---------------------------------------------------------------------------------------------------- */
 
-/* Always ready. The last reference to the object may be dropped in another thread while it is dispatched. */
+/* Always ready. The last reference to the object may be dropped in another thread while it is dispatched. In one of the queues
+   until somebody takes it, to tell it or to drop it. */
 typedef struct
 {
-  GSource       source;
-  GWeakRef      protocol;
-  AqmpEvent    *event;     /* (owned) (nullable) */
-  GParamSpec   *property;  /* (unowned) (nullable): of the class */
-  AqmpRunstate  runstate;  /* with neither */
+  GSource         source;
+  GWeakRef        protocol;
+  AqmpEvent      *event;     /* (owned) (nullable) */
+  GParamSpec     *property;  /* (unowned) (nullable): of the class */
+  GSourceFunc     func;      /* (nullable) */
+  gpointer        data;      /* (owned) */
+  GDestroyNotify  destroy;
+  AqmpRunstate    runstate;  /* with none of them */
 } Deferred;
 
 static void
@@ -108,6 +102,8 @@ deferred_finalize (GSource *source)
 
   g_weak_ref_clear (&deferred->protocol);
   g_clear_object (&deferred->event);
+  if (deferred->destroy != NULL)
+    deferred->destroy (deferred->data);
 }
 
 gboolean
@@ -126,15 +122,54 @@ aqmp_protocol_get_outer_context (AqmpProtocol *self)
   return priv->outer_context != NULL ? priv->outer_context : priv->context;
 }
 
-static void
-tell_state (AqmpProtocol *self,
-            GParamSpec   *property,
-            AqmpRunstate  runstate)
+/* (transfer none): the queue that it is in. */
+static GQueue *
+get_queue (AqmpProtocol *self,
+           Deferred     *deferred)
 {
-  if (property != NULL)
-    g_object_notify_by_pspec (G_OBJECT (self), property);
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (deferred->event != NULL)
+    return &priv->deferred_events;
+  return deferred->func != NULL ? &priv->deferred_calls : &priv->deferred_states;
+}
+
+/* From here to end_telling() no other thread can take the object over. FALSE: it was dropped. */
+static gboolean
+begin_telling (AqmpProtocol *self,
+               Deferred     *deferred)
+{
+  gboolean found;
+
+  aqmp_protocol_lock (self);
+  found = g_queue_remove (get_queue (self, deferred), deferred);
+  if (found)
+    aqmp_protocol_get_private (self)->n_telling++;
+  aqmp_protocol_unlock (self);
+
+  return found;
+}
+
+static void
+end_telling (AqmpProtocol *self)
+{
+  aqmp_protocol_lock (self);
+  aqmp_protocol_get_private (self)->n_telling--;
+  aqmp_protocol_unlock (self);
+}
+
+static void
+tell (AqmpProtocol *self,
+      Deferred     *deferred)
+{
+  if (deferred->event != NULL)
+    aqmp_protocol_tell_event (self, deferred->event);
+  else if (deferred->func != NULL)
+    deferred->func (deferred->data);
+  else if (deferred->property != NULL)
+    g_object_notify_by_pspec (G_OBJECT (self), deferred->property);
   else
-    aqmp_protocol_tell_runstate (self, runstate);
+    aqmp_protocol_tell_runstate (self, deferred->runstate);
 }
 
 /* This is the place for it, so it is not deferred once more, even if a blocking call is going on and somebody runs the owner's
@@ -146,32 +181,41 @@ tell_deferred (GSource     *source,
 {
   Deferred *deferred = (Deferred *) source;
   g_autoptr (AqmpProtocol) self = g_weak_ref_get (&deferred->protocol);
-  AqmpProtocolPrivate *priv;
 
-  if (self == NULL)
+  if (self == NULL || !begin_telling (self, deferred))
     return G_SOURCE_REMOVE;
 
-  priv = aqmp_protocol_get_private (self);
-  if (g_queue_remove (deferred->event != NULL ? &priv->deferred_events : &priv->deferred_states, deferred))
-    g_source_unref (source);
-
-  if (deferred->event != NULL)
-    aqmp_protocol_tell_event (self, deferred->event);
-  else
-    tell_state (self, deferred->property, deferred->runstate);
-
+  tell (self, deferred);
+  end_telling (self);
+  g_source_unref (source);
   return G_SOURCE_REMOVE;
 }
 
+/* (transfer full) (nullable): the oldest that is still to be told. */
+static Deferred *
+pop (AqmpProtocol *self,
+     GQueue       *queue)
+{
+  Deferred *deferred;
+
+  aqmp_protocol_lock (self);
+  deferred = g_queue_pop_head (queue);
+  aqmp_protocol_unlock (self);
+
+  if (deferred != NULL)
+    g_source_destroy (&deferred->source);
+  return deferred;
+}
+
+/* Owner's thread. */
 void
 aqmp_protocol_tell_deferred_states (AqmpProtocol *self)
 {
   Deferred *deferred;
 
-  while ((deferred = g_queue_pop_head (&aqmp_protocol_get_private (self)->deferred_states)) != NULL)
+  while ((deferred = pop (self, &aqmp_protocol_get_private (self)->deferred_states)) != NULL)
     {
-      g_source_destroy (&deferred->source);
-      tell_state (self, deferred->property, deferred->runstate);
+      tell (self, deferred);
       g_source_unref (&deferred->source);
     }
 }
@@ -185,13 +229,32 @@ is_outer_held (AqmpProtocol *self)
   return priv->outer_context == NULL || priv->holds_outer;
 }
 
-/* GLib dispatches the sources of a priority in the order in which they were attached, those of returned tasks too. */
-void
-aqmp_protocol_defer_source (AqmpProtocol *self,
-                            GSource      *source)
+static GSourceFuncs deferred_funcs = { NULL, NULL, tell_deferred, deferred_finalize, NULL, NULL };
+
+/* Owner's thread, inside a blocking call. GLib dispatches the sources of a priority in the order in which they were attached,
+   those of returned tasks too. */
+static void
+defer (AqmpProtocol   *self,
+       const Deferred *template)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GSource *source = g_source_new (&deferred_funcs, sizeof (Deferred));
+  Deferred *deferred = (Deferred *) source;
 
+  g_weak_ref_init (&deferred->protocol, self);
+  deferred->event = template->event != NULL ? g_object_ref (template->event) : NULL;
+  deferred->property = template->property;
+  deferred->func = template->func;
+  deferred->data = template->data;
+  deferred->destroy = template->destroy;
+  deferred->runstate = template->runstate;
+
+  aqmp_protocol_lock (self);
+  g_queue_push_tail (get_queue (self, deferred), deferred);
+  aqmp_protocol_unlock (self);
+
+  g_source_set_name (source, "[aqmp] deferred");
+  g_source_set_ready_time (source, 0);
   if (is_outer_held (self))
     g_source_attach (source, aqmp_protocol_get_outer_context (self));
   else
@@ -199,58 +262,38 @@ aqmp_protocol_defer_source (AqmpProtocol *self,
   priv->has_deferred = TRUE;
 }
 
-static GSourceFuncs deferred_funcs = { NULL, NULL, tell_deferred, deferred_finalize, NULL, NULL };
-
-/* @queue: where it is until it was told */
 static void
-defer (AqmpProtocol *self,
-       GQueue       *queue,
-       AqmpEvent    *event,
-       GParamSpec   *property,
-       AqmpRunstate  runstate)
+drop_oldest_event (AqmpProtocol *self)
 {
-  GSource *source = g_source_new (&deferred_funcs, sizeof (Deferred));
-  Deferred *deferred = (Deferred *) source;
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  Deferred *oldest = pop (self, &priv->deferred_events);
 
-  g_weak_ref_init (&deferred->protocol, self);
-  deferred->event = event != NULL ? g_object_ref (event) : NULL;
-  deferred->property = property;
-  deferred->runstate = runstate;
-
-  g_source_set_name (source, "[aqmp] deferred");
-  g_source_set_ready_time (source, 0);
-  aqmp_protocol_defer_source (self, source);
-  g_queue_push_tail (queue, deferred);
-}
-
-static void
-drop_oldest (AqmpProtocol *self,
-             GQueue       *queue)
-{
-  Deferred *oldest = g_queue_pop_head (queue);
-
-  if (g_queue_remove (&aqmp_protocol_get_private (self)->late_sources, oldest))
+  if (g_queue_remove (&priv->late_sources, oldest))
     g_source_unref (&oldest->source);
-  g_source_destroy (&oldest->source);
   g_source_unref (&oldest->source);
+  priv->n_dropped_events++;
 }
 
 gboolean
 aqmp_protocol_defer_event (AqmpProtocol *self,
                            AqmpEvent    *event)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-
   if (!aqmp_protocol_is_deferring (self))
     return FALSE;
 
-  if (priv->deferred_events.length == MOST_DEFERRED_EVENTS)
-    {
-      drop_oldest (self, &priv->deferred_events);
-      priv->n_dropped_events++;
-    }
-  defer (self, &priv->deferred_events, event, NULL, AQMP_RUNSTATE_IDLE);
+  if (aqmp_protocol_get_private (self)->deferred_events.length == MOST_DEFERRED_EVENTS)
+    drop_oldest_event (self);
+  defer (self, &(Deferred) { .event = event });
   return TRUE;
+}
+
+void
+aqmp_protocol_defer_call (AqmpProtocol   *self,
+                          GSourceFunc     func,
+                          gpointer        data,
+                          GDestroyNotify  destroy)
+{
+  defer (self, &(Deferred) { .func = func, .data = data, .destroy = destroy });
 }
 
 /* Only a drive defers these: a blocking call that begins or ends a session runs the handlers itself. */
@@ -259,12 +302,10 @@ defer_state (AqmpProtocol *self,
              GParamSpec   *property,
              AqmpRunstate  runstate)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-
-  if (priv->n_drives == 0)
+  if (aqmp_protocol_get_private (self)->n_drives == 0)
     return FALSE;
 
-  defer (self, &priv->deferred_states, NULL, property, runstate);
+  defer (self, &(Deferred) { .property = property, .runstate = runstate });
   return TRUE;
 }
 
@@ -289,32 +330,52 @@ aqmp_protocol_returns_task (AqmpProtocol *self)
     aqmp_protocol_get_private (self)->has_deferred = TRUE;
 }
 
-static void
-clear_marker (AqmpProtocol *self)
+/* (transfer full) (nullable): the marker, which is none any more. */
+static GSource *
+take_marker (AqmpProtocol *self)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GSource *marker;
 
-  if (priv->deferral_marker == NULL)
-    return;
+  aqmp_protocol_lock (self);
+  marker = g_steal_pointer (&aqmp_protocol_get_private (self)->deferral_marker);
+  aqmp_protocol_unlock (self);
 
-  g_source_destroy (priv->deferral_marker);
-  g_clear_pointer (&priv->deferral_marker, g_source_unref);
+  return marker;
 }
 
-/* The last of what was deferred was told: whatever arrives is dealt with as ever. */
+static gboolean
+clear_marker (AqmpProtocol *self)
+{
+  GSource *marker = take_marker (self);
+
+  if (marker == NULL)
+    return FALSE;
+
+  g_source_destroy (marker);
+  g_source_unref (marker);
+  return TRUE;
+}
+
+/* The last of what was deferred was told: whatever arrives is dealt with as ever. With no marker any more, another thread has the
+   object. */
 static gboolean
 end_deferral (gpointer user_data)
 {
   g_autoptr (AqmpProtocol) self = g_weak_ref_get (user_data);
   AqmpProtocolPrivate *priv;
+  GSource *marker;
 
   if (self == NULL)
     return G_SOURCE_REMOVE;
 
   priv = aqmp_protocol_get_private (self);
-  clear_marker (self);
-  if (priv->transport != NULL)
+  aqmp_protocol_lock (self);
+  marker = g_steal_pointer (&priv->deferral_marker);
+  if (marker != NULL && priv->transport != NULL)
     aqmp_transport_hold (priv->transport, FALSE);
+  aqmp_protocol_unlock (self);
+
+  g_clear_pointer (&marker, g_source_unref);
   return G_SOURCE_REMOVE;
 }
 
@@ -364,12 +425,14 @@ aqmp_protocol_settle_deferral (AqmpProtocol *self,
   clear_marker (self);
   weak_ref = g_new0 (GWeakRef, 1);
   g_weak_ref_init (weak_ref, self);
-  priv->deferral_marker = g_idle_source_new ();
-  g_source_set_priority (priv->deferral_marker, G_PRIORITY_DEFAULT);
-  g_source_set_name (priv->deferral_marker, "[aqmp] end of what was deferred");
-  g_source_set_callback (priv->deferral_marker, end_deferral, weak_ref, free_weak_ref);
+  marker = g_idle_source_new ();
+  g_source_set_priority (marker, G_PRIORITY_DEFAULT);
+  g_source_set_name (marker, "[aqmp] end of what was deferred");
+  g_source_set_callback (marker, end_deferral, weak_ref, free_weak_ref);
 
-  marker = g_source_ref (priv->deferral_marker);
+  aqmp_protocol_lock (self);
+  priv->deferral_marker = g_source_ref (marker);
+  aqmp_protocol_unlock (self);
   attach_late_sources (self, context);
   g_source_attach (marker, context);
   g_source_unref (marker);
@@ -381,25 +444,53 @@ aqmp_protocol_resume_deferral (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
-  if (priv->deferral_marker == NULL)
+  if (!clear_marker (self))
     return;
 
-  clear_marker (self);
   if (priv->transport != NULL)
     aqmp_transport_hold (priv->transport, FALSE);
   priv->has_deferred = TRUE;
 }
 
+static void
+steal_queue (GQueue *queue,
+             GQueue *stolen)
+{
+  GSource *source;
+
+  while ((source = g_queue_pop_head (queue)) != NULL)
+    g_queue_push_tail (stolen, source);
+}
+
 void
-aqmp_protocol_clear_deferred (AqmpProtocol *self)
+aqmp_protocol_steal_deferred_locked (AqmpProtocol *self,
+                                     GQueue       *stolen)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
-  while (!g_queue_is_empty (&priv->deferred_events))
-    drop_oldest (self, &priv->deferred_events);
-  while (!g_queue_is_empty (&priv->deferred_states))
-    drop_oldest (self, &priv->deferred_states);
-  clear_marker (self);
+  steal_queue (&priv->deferred_events, stolen);
+  steal_queue (&priv->deferred_states, stolen);
+  steal_queue (&priv->deferred_calls, stolen);
+  if (priv->deferral_marker != NULL)
+    g_queue_push_tail (stolen, g_steal_pointer (&priv->deferral_marker));
+}
+
+/* Without telling anybody: it is the end of the object. */
+void
+aqmp_protocol_clear_deferred (AqmpProtocol *self)
+{
+  GQueue stolen = G_QUEUE_INIT;
+  GSource *source;
+
+  aqmp_protocol_lock (self);
+  aqmp_protocol_steal_deferred_locked (self, &stolen);
+  aqmp_protocol_unlock (self);
+
+  while ((source = g_queue_pop_head (&stolen)) != NULL)
+    {
+      g_source_destroy (source);
+      g_source_unref (source);
+    }
 }
 
 /* --- Driving ------------------------------------------------------------------------------------------------------ */
@@ -415,16 +506,16 @@ typedef struct
   gboolean       ended;
 } Drive;
 
-/* In milliseconds, rounded up; -1 for no limit. */
+/* In milliseconds, rounded up; -1 for no limit. @end: monotonic, -1 for never */
 static int
-get_remaining (Drive *drive)
+get_remaining (gint64 end)
 {
   gint64 remaining;
 
-  if (drive->deadline < 0)
+  if (end < 0)
     return -1;
 
-  remaining = drive->deadline - g_get_monotonic_time ();
+  remaining = end - g_get_monotonic_time ();
   return remaining <= 0 ? 0 : (int) MIN ((remaining + 999) / 1000, G_MAXINT);
 }
 
@@ -453,23 +544,40 @@ give_up (Drive *drive)
     g_set_error_literal (&drive->error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, _("Timed out"));
 }
 
+/* What the session needs from its context, which is not run meanwhile. Returns when this has to be called again. */
+static gint64
+serve (Drive *drive)
+{
+  aqmp_protocol_serve_invocations (drive->self);
+  return aqmp_protocol_serve_disconnect (drive->self);
+}
+
+/* FALSE: there is nothing left to be done. */
+static gboolean
+run_once (Drive *drive)
+{
+  gint64 next = serve (drive);
+  gint64 end = next >= 0 && (drive->deadline < 0 || next < drive->deadline) ? next : drive->deadline;
+
+  if (drive->done (drive->data))
+    return FALSE;
+
+  if (get_remaining (drive->deadline) == 0 || g_cancellable_is_cancelled (drive->cancellable))
+    {
+      give_up (drive);
+      return FALSE;
+    }
+
+  return iterate (drive, get_remaining (end)) || aqmp_protocol_get_private (drive->self)->transport != NULL;
+}
+
 static gboolean
 run (gpointer user_data)
 {
   Drive *drive = user_data;
 
-  while (!drive->done (drive->data))
-    {
-      int remaining = get_remaining (drive);
-
-      if (remaining == 0 || g_cancellable_is_cancelled (drive->cancellable))
-        {
-          give_up (drive);
-          break;
-        }
-      if (!iterate (drive, remaining) && aqmp_protocol_get_private (drive->self)->transport == NULL)
-        break;
-    }
+  while (!drive->done (drive->data) && run_once (drive))
+    ;
 
   drive->ended = TRUE;
   return G_SOURCE_REMOVE;

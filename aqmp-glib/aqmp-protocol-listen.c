@@ -184,7 +184,7 @@ aqmp_protocol_start_server (AqmpProtocol    *self,
   if (effective_address != NULL)
     *effective_address = NULL;
 
-  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, error))
+  if (!aqmp_protocol_claim_idle (self, error))
     return FALSE;
 
   /* Handlers may drop the last reference. */
@@ -336,7 +336,7 @@ aqmp_protocol_start_server_and_accept_async (AqmpProtocol        *self,
 
   task = aqmp_protocol_new_task (self, cancellable, callback, user_data, aqmp_protocol_start_server_and_accept_async,
                                  "[aqmp] start server and accept");
-  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, &error))
+  if (!aqmp_protocol_claim_idle (self, &error))
     {
       g_task_return_error (task, error);
       return;

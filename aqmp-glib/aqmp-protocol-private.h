@@ -15,6 +15,7 @@ G_BEGIN_DECLS
  *
  *   aqmp-protocol.c            the class: properties, signals, defaults of the virtual functions
  *   aqmp-protocol-tls.c        the properties for TLS
+ *   aqmp-protocol-owner.c      whose thread it is, and what others want done there
  *   aqmp-protocol-session.c    the state machine up: an attempt, until RUNNING
  *   aqmp-protocol-connect.c    what begins one: connect and open
  *   aqmp-protocol-listen.c     likewise: start_server and accept
@@ -70,7 +71,15 @@ typedef struct
   AqmpRunstate   runstate;
   char          *name;                /* (owned) (nullable) */
   GMainContext  *context;             /* (owned) (nullable): the owner's; NULL before the first session */
-  GThread       *owner_thread;        /* (unowned) (nullable): the one that began the session; only ever compared */
+  GThread       *owner_thread;        /* (owned) (nullable): the one that began the session */
+  GThread       *claimer;             /* (owned) (nullable): the one that is beginning a session, or inside a blocking call */
+  guint          n_claims;            /* of that thread, one inside the other */
+  guint          n_telling;           /* deferred calls that the owner is just making */
+  GQueue         invocations;         /* (element-type Invocation): what other threads want done in the owner's */
+  GQueue         deferred_events;     /* (element-type Deferred) (owned): filled by the owner */
+  GQueue         deferred_states;     /* likewise: states and properties */
+  GQueue         deferred_calls;      /* likewise: all else */
+  GSource       *deferral_marker;     /* (owned) (nullable): comes after all that was deferred */
   AqmpTransport *transport;           /* (owned) (nullable): while there is a stream */
   guint          n_becoming_idle;     /* IDLE, but the owner is still telling of it */
   guint64        last_token;          /* names outbound messages; never starts again */
@@ -100,10 +109,7 @@ typedef struct
   gboolean       holds_outer;         /* and no other thread can run that meanwhile */
   GQueue         late_sources;        /* (element-type GSource) (owned): what was deferred, if another thread can */
   gboolean       has_deferred;        /* a blocking call has left something to the owner's context */
-  GQueue         deferred_events;     /* (element-type Deferred) (owned) */
-  GQueue         deferred_states;     /* likewise: states and properties */
   guint          n_dropped_events;    /* in the place of later ones */
-  GSource       *deferral_marker;     /* (owned) (nullable): comes after all that was deferred */
   GQueue         handshake_inbox;     /* (element-type GBytes): read, but its reader was cancelled */
 
   AqmpWaiters    readers;             /* read_message: one at a time */
@@ -186,11 +192,13 @@ GAsyncResult *aqmp_protocol_block                 (AqmpProtocol  *self,
                                                    AqmpBeginFunc  begin,
                                                    gpointer       data,
                                                    GError       **error);
-/* Owner's thread: whether a blocking call is going on, so that nobody else may be called; and attaches to the owner's context
-   what will do so later, in its turn. */
+/* Owner's thread: whether a blocking call is going on, so that nobody else may be called; and has that done later, in its turn, in
+   the owner's context. Only destroyed, if another thread takes the object over before. */
 gboolean      aqmp_protocol_is_deferring          (AqmpProtocol  *self);
-void          aqmp_protocol_defer_source          (AqmpProtocol  *self,
-                                                   GSource       *source);
+void          aqmp_protocol_defer_call            (AqmpProtocol  *self,
+                                                   GSourceFunc    func,
+                                                   gpointer       data,
+                                                   GDestroyNotify destroy);
 /* (transfer none): where the owner's callbacks run, also during a blocking call that has a context of its own. */
 GMainContext *aqmp_protocol_get_outer_context     (AqmpProtocol  *self);
 /* Runs it in the owner's context: now, if this is the place. @func: returns G_SOURCE_REMOVE */
@@ -223,6 +231,24 @@ char         *aqmp_protocol_dup_name              (AqmpProtocol   *self);
 /* (transfer full) (nullable): the owner's context, acquired, if this thread is the one that runs it or could */
 GMainContext *aqmp_protocol_acquire_context       (AqmpProtocol   *self);
 
+/* What was not done yet, now. Owner's thread, inside a blocking call. */
+void          aqmp_protocol_serve_invocations     (AqmpProtocol   *self);
+/* Likewise: what a disconnect that is going on waits for besides the stream. Returns when to call it again, monotonic, -1 for never. */
+gint64        aqmp_protocol_serve_disconnect      (AqmpProtocol   *self);
+
+/* Locked. From now on no other thread can begin a session or take one over. FALSE: another thread has done so. @left: (inout)
+   (element-type GSource): for drop_left() */
+gboolean      aqmp_protocol_claim_locked          (AqmpProtocol   *self,
+                                                   GQueue         *left);
+void          aqmp_protocol_unclaim_locked        (AqmpProtocol   *self);
+/* Not locked. */
+void          aqmp_protocol_drop_left             (AqmpProtocol   *self,
+                                                   GQueue         *left);
+/* The same for an object that has to be idle: an attempt is about to begin, which unclaims it. */
+gboolean      aqmp_protocol_claim_idle            (AqmpProtocol   *self,
+                                                   GError        **error);
+GError       *aqmp_protocol_owned_elsewhere       (AqmpProtocol   *self);
+
 /* Begins what a task is for in the owner's context. Until then, cancelling the task returns it, but keeps nothing from
    beginning. @task: (transfer full); @begin: called with the task */
 void          aqmp_protocol_begin_task            (AqmpProtocol   *self,
@@ -243,6 +269,9 @@ void          aqmp_protocol_settle_deferral       (AqmpProtocol   *self,
                                                    GMainContext   *context);
 void          aqmp_protocol_resume_deferral       (AqmpProtocol   *self);
 void          aqmp_protocol_clear_deferred        (AqmpProtocol   *self);
+/* @stolen: (inout) (element-type GSource) (owned) */
+void          aqmp_protocol_steal_deferred_locked (AqmpProtocol   *self,
+                                                   GQueue         *stolen);
 /* The session is served by another context from now on. */
 void          aqmp_protocol_attach_to_context     (AqmpProtocol   *self,
                                                    GMainContext   *context);

@@ -433,6 +433,7 @@ aqmp_attempt_new (AqmpProtocol       *self,
   return attempt;
 }
 
+/* Of an object that was claimed. */
 void
 aqmp_attempt_begin (AqmpAttempt *attempt)
 {
@@ -443,11 +444,13 @@ aqmp_attempt_begin (AqmpAttempt *attempt)
   priv->session_serial++;
   priv->last_byte_apart = FALSE;
 
+  /* From here on it is not idle: that is enough to keep others away. */
   aqmp_protocol_lock (self);
   aqmp_protocol_set_owner_locked (self, attempt->context);
+  priv->runstate = AQMP_RUNSTATE_CONNECTING;
+  aqmp_protocol_unclaim_locked (self);
   aqmp_protocol_unlock (self);
 
-  aqmp_protocol_set_runstate (self, AQMP_RUNSTATE_CONNECTING);
   aqmp_protocol_announce_runstate (self, AQMP_RUNSTATE_CONNECTING);
   if (!attempt->over)
     priv->hooks->session_starting (self);

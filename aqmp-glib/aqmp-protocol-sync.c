@@ -53,21 +53,26 @@ aqmp_protocol_reenter_inner_context (GMainContext *inner,
 }
 
 /* Locked. An object that is idle belongs to whoever uses it, unless its last owner is still telling of that, or may be doing
-   something else with it: that is not so if nobody can run its context meanwhile. Beginning a session is for one thread only. */
+   something else with it: that is not so if nobody can run its context meanwhile. @left: as for claim_locked() */
 static gboolean
-can_claim (Blocking *blocking,
-           gboolean  begins_session)
+claim_locked (Blocking *blocking,
+              gboolean  begins_session,
+              GQueue   *left)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (blocking->self);
 
-  if (blocking->owned != NULL)
-    return TRUE;
-  if (priv->runstate != AQMP_RUNSTATE_IDLE || priv->n_becoming_idle > 0)
+  if (blocking->owned == NULL && (priv->runstate != AQMP_RUNSTATE_IDLE || priv->n_becoming_idle > 0))
+    return FALSE;
+  if (!aqmp_protocol_claim_locked (blocking->self, left))
     return FALSE;
 
-  if (g_main_context_acquire (priv->context))
+  if (blocking->owned == NULL && g_main_context_acquire (priv->context))
     blocking->owned = g_main_context_ref (priv->context);
-  return blocking->owned != NULL || begins_session;
+  if (blocking->owned != NULL || begins_session)
+    return TRUE;
+
+  aqmp_protocol_unclaim_locked (blocking->self);
+  return FALSE;
 }
 
 /* From here on nobody else takes it for his. @outer: the caller's thread-default context */
@@ -78,10 +83,11 @@ claim (Blocking     *blocking,
 {
   AqmpProtocol *self = blocking->self;
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+  GQueue left = G_QUEUE_INIT;
   gboolean claimed;
 
   aqmp_protocol_lock (self);
-  claimed = can_claim (blocking, begins_session);
+  claimed = claim_locked (blocking, begins_session, &left);
   if (claimed)
     {
       gboolean stays = blocking->owned != NULL && (priv->runstate != AQMP_RUNSTATE_IDLE || priv->inner_context != NULL);
@@ -91,6 +97,7 @@ claim (Blocking     *blocking,
     }
   aqmp_protocol_unlock (self);
 
+  aqmp_protocol_drop_left (self, &left);
   return claimed;
 }
 
@@ -169,12 +176,14 @@ give_back (Blocking *blocking)
   priv->holds_outer = blocking->held_before;
   aqmp_protocol_settle_deferral (self, moves ? blocking->home : priv->context);
   if (moves)
-    {
-      aqmp_protocol_attach_to_context (self, blocking->home);
-      aqmp_protocol_lock (self);
-      aqmp_protocol_set_owner_locked (self, blocking->home);
-      aqmp_protocol_unlock (self);
-    }
+    aqmp_protocol_attach_to_context (self, blocking->home);
+
+  aqmp_protocol_lock (self);
+  if (moves)
+    aqmp_protocol_set_owner_locked (self, blocking->home);
+  aqmp_protocol_unclaim_locked (self);
+  aqmp_protocol_unlock (self);
+
   if (blocking->holds_home)
     g_main_context_release (blocking->home);
 }
@@ -208,9 +217,7 @@ begin_session (Blocking      *blocking,
   if (blocking->taken_over)
     return TRUE;
 
-  g_set_error (error, AQMP_ERROR, AQMP_ERROR_STATE,
-               _("%s is in state “%s”, and another thread is still being told of that: wait for its result"),
-               G_OBJECT_TYPE_NAME (self), aqmp_protocol_get_runstate_nick (AQMP_RUNSTATE_IDLE));
+  g_propagate_error (error, aqmp_protocol_owned_elsewhere (self));
   end_blocking (blocking);
   return FALSE;
 }

@@ -346,6 +346,26 @@ flush_timed_out (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+gint64
+aqmp_protocol_serve_disconnect (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  if (priv->finish_source != NULL)
+    {
+      clear_source (&priv->finish_source);
+      finish_disconnect (self);
+    }
+  if (priv->flush_timeout_source == NULL)
+    return -1;
+
+  if (g_source_get_ready_time (priv->flush_timeout_source) > g_get_monotonic_time ())
+    return g_source_get_ready_time (priv->flush_timeout_source);
+
+  flush_timed_out (self);
+  return -1;
+}
+
 /* @end: monotonic */
 static void
 start_flush_timeout (AqmpProtocol *self,

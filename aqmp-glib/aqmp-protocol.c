@@ -578,216 +578,6 @@ aqmp_protocol_wait_runstate_finish (AqmpProtocol  *self,
   return TRUE;
 }
 
-/* A context that nobody runs at the moment can be acquired by anybody; it still belongs to the thread that began the
-   session. */
-static gboolean
-acquire_if_owner (GMainContext *context,
-                  GThread      *owner_thread)
-{
-  return (g_thread_self () == owner_thread || g_main_context_is_owner (context)) && g_main_context_acquire (context);
-}
-
-/* Locked. Without a session yet, a context of the caller's own will do. The default one belongs to whoever made the object. */
-static void
-ensure_context (AqmpProtocol *self)
-{
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-
-  if (priv->context != NULL)
-    return;
-
-  if (g_main_context_get_thread_default () != NULL)
-    aqmp_protocol_set_owner_locked (self, g_main_context_get_thread_default ());
-  else
-    priv->context = g_main_context_ref (g_main_context_default ());
-}
-
-GMainContext *
-aqmp_protocol_acquire_context (AqmpProtocol *self)
-{
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  GMainContext *context = NULL;
-
-  aqmp_protocol_lock (self);
-  ensure_context (self);
-  if (acquire_if_owner (priv->context, priv->owner_thread))
-    context = g_main_context_ref (priv->context);
-  aqmp_protocol_unlock (self);
-
-  return context;
-}
-
-typedef struct
-{
-  AqmpProtocol   *self;     /* (owned) */
-  GSourceFunc     func;
-  gpointer        data;     /* (owned): until it is called */
-  GDestroyNotify  destroy;
-} Invocation;
-
-static void
-invocation_free (gpointer user_data)
-{
-  Invocation *invocation = user_data;
-
-  if (invocation->data != NULL)
-    invocation->destroy (invocation->data);
-  g_object_unref (invocation->self);
-  g_free (invocation);
-}
-
-/* By now the owner's context may be another one. */
-static gboolean
-invoke_again (gpointer user_data)
-{
-  Invocation *invocation = user_data;
-
-  aqmp_protocol_invoke (invocation->self, invocation->func, g_steal_pointer (&invocation->data), invocation->destroy);
-  return G_SOURCE_REMOVE;
-}
-
-/* Attached under the lock: whoever changes the context afterwards runs what is in the old one once more. */
-void
-aqmp_protocol_invoke (AqmpProtocol   *self,
-                      GSourceFunc     func,
-                      gpointer        data,
-                      GDestroyNotify  destroy)
-{
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  GMainContext *acquired = NULL;
-
-  aqmp_protocol_lock (self);
-  ensure_context (self);
-  if (acquire_if_owner (priv->context, priv->owner_thread))
-    acquired = g_main_context_ref (priv->context);
-  else
-    {
-      GSource *source = g_idle_source_new ();
-      Invocation *invocation = g_new (Invocation, 1);
-
-      *invocation = (Invocation) { g_object_ref (self), func, data, destroy };
-      g_source_set_priority (source, G_PRIORITY_DEFAULT);
-      g_source_set_name (source, "[aqmp] called from another thread");
-      g_source_set_callback (source, invoke_again, invocation, invocation_free);
-      g_source_attach (source, priv->context);
-      g_source_unref (source);
-    }
-  aqmp_protocol_unlock (self);
-
-  if (acquired == NULL)
-    return;
-
-  func (data);
-  destroy (data);
-  aqmp_protocol_release (acquired);
-}
-
-typedef struct
-{
-  AqmpProtocol *self;         /* (owned) */
-  GCancellable *cancellable;  /* (owned) */
-  GTask        *task;         /* (owned) (nullable): NULL once somebody has taken it, under the lock */
-  AqmpWatch     watch;
-  GSourceFunc   begin;
-} Beginning;
-
-static void
-beginning_clear (gpointer data)
-{
-  Beginning *beginning = data;
-
-  g_clear_object (&beginning->task);
-  g_object_unref (beginning->cancellable);
-  g_object_unref (beginning->self);
-}
-
-static void
-beginning_unref (gpointer beginning)
-{
-  g_atomic_rc_box_release_full (beginning, beginning_clear);
-}
-
-static GTask *
-take_task (Beginning *beginning)
-{
-  GTask *task;
-
-  aqmp_protocol_lock (beginning->self);
-  task = g_steal_pointer (&beginning->task);
-  aqmp_protocol_unlock (beginning->self);
-
-  if (task != NULL)
-    aqmp_watch_stop (&beginning->watch);
-  return task;
-}
-
-static gboolean
-leave (gpointer      operation,
-       const GError *error,
-       gboolean      urgently)
-{
-  g_autoptr (GTask) task = take_task (operation);
-
-  if (task != NULL)
-    g_task_return_error (task, g_error_copy (error));
-  return TRUE;
-}
-
-static gboolean
-begin (gpointer user_data)
-{
-  Beginning *beginning = user_data;
-  g_autoptr (GTask) task = take_task (beginning);
-
-  /* Nobody waits for it any more. */
-  if (task == NULL)
-    {
-      task = g_task_new (beginning->self, beginning->cancellable, NULL, NULL);
-      g_task_set_check_cancellable (task, FALSE);
-    }
-  return beginning->begin (task);
-}
-
-void
-aqmp_protocol_begin_task (AqmpProtocol *self,
-                          GTask        *task,
-                          GSourceFunc   begin_func)
-{
-  GCancellable *cancellable = g_task_get_cancellable (task);
-  GMainContext *acquired = aqmp_protocol_acquire_context (self);
-  Beginning *beginning;
-
-  if (acquired != NULL || cancellable == NULL)
-    {
-      aqmp_protocol_invoke (self, begin_func, task, g_object_unref);
-      aqmp_protocol_release (acquired);
-      return;
-    }
-
-  beginning = g_atomic_rc_box_new0 (Beginning);
-  beginning->self = g_object_ref (self);
-  beginning->cancellable = g_object_ref (cancellable);
-  beginning->begin = begin_func;
-
-  aqmp_protocol_lock (self);
-  aqmp_watch_start (&beginning->watch, task, 0, leave, beginning, beginning_unref);
-  beginning->task = task;
-  aqmp_protocol_unlock (self);
-
-  aqmp_protocol_invoke (self, begin, beginning, beginning_unref);
-}
-
-void
-aqmp_protocol_set_owner_locked (AqmpProtocol *self,
-                                GMainContext *context)
-{
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-
-  g_clear_pointer (&priv->context, g_main_context_unref);
-  priv->context = g_main_context_ref (context);
-  priv->owner_thread = g_thread_self ();
-}
-
 /* --- Events ------------------------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -1259,6 +1049,7 @@ aqmp_protocol_finalize (GObject *object)
 
   g_queue_clear_full (&priv->handshake_inbox, (GDestroyNotify) g_bytes_unref);
   g_clear_pointer (&priv->context, g_main_context_unref);
+  g_clear_pointer (&priv->owner_thread, g_thread_unref);
   aqmp_tls_clear (&priv->tls);
   g_free (priv->name);
   g_mutex_clear (&priv->lock);
@@ -1458,12 +1249,14 @@ aqmp_protocol_init (AqmpProtocol *self)
   guint i;
 
   priv->hooks = &default_hooks;
-  priv->owner_thread = g_thread_self ();
+  priv->owner_thread = g_thread_ref (g_thread_self ());
   g_mutex_init (&priv->lock);
   g_queue_init (&priv->unfiltered);
   g_queue_init (&priv->handshake_inbox);
   g_queue_init (&priv->deferred_events);
   g_queue_init (&priv->deferred_states);
+  g_queue_init (&priv->deferred_calls);
+  g_queue_init (&priv->invocations);
   g_queue_init (&priv->late_sources);
   aqmp_waiters_init (&priv->readers);
   aqmp_waiters_init (&priv->flushers);

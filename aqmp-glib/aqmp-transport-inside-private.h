@@ -15,6 +15,13 @@ G_BEGIN_DECLS
  *   aqmp-transport.c          what there is to do, and the source that does it
  *   aqmp-transport-iterate.c  the same without the owner's context
  */
+typedef enum
+{
+  AQMP_POLLER_NONE,
+  AQMP_POLLER_CONTEXT,
+  AQMP_POLLER_ITERATE,  /* in the place of the context */
+} AqmpPoller;
+
 struct _AqmpTransport
 {
   gatomicrefcount               ref_count;
@@ -39,11 +46,11 @@ struct _AqmpTransport
   gboolean       work_requested;
   gboolean       drained_requested;
   guint          n_put_off;      /* rounds that put off telling so, because they had something to deliver */
-  gboolean       polling;        /* the context may be waiting: only then does news need a wake-up */
-  gboolean       iterating;      /* inside iterate(), which waits in the place of the context */
-  gboolean       woken;          /* in such a wait */
+  AqmpPoller     poller;         /* who may be waiting: only then does news need a wake-up */
+  gboolean       woken;          /* since then */
+  gboolean       iterating;      /* inside iterate(): what is on hold goes on there */
   int            wake_fd;        /* an eventfd that ends the wait for a socket there, or -1 */
-  gboolean       on_hold;        /* the source only writes */
+  gboolean       on_hold;        /* the source does nothing, but that of a socket writes */
 };
 
 

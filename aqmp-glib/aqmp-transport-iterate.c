@@ -7,6 +7,9 @@
 #include <glib-unix.h>
 #include <sys/eventfd.h>
 
+/* In milliseconds, if nothing can wake us up: descriptors have run out. */
+#define LONGEST_SLEEP 50
+
 /* --- Waiting for a socket ----------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -28,7 +31,7 @@ wait_for_socket (AqmpTransport *self,
   if (g_cancellable_make_pollfd (cancellable, &fds[2]))
     n_fds++;
 
-  g_poll (fds, n_fds, timeout_ms);
+  g_poll (fds, n_fds, self->wake_fd >= 0 || (timeout_ms >= 0 && timeout_ms < LONGEST_SLEEP) ? timeout_ms : LONGEST_SLEEP);
 
   if (n_fds > 2)
     g_cancellable_release_fd (cancellable);
@@ -138,7 +141,7 @@ expect_news (AqmpTransport *self)
   if (self->wake_fd < 0 && self->channel->context == NULL)
     self->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   self->woken = FALSE;
-  self->polling = TRUE;
+  self->poller = AQMP_POLLER_ITERATE;
 }
 
 /* Returns whether there is something to do. */
@@ -164,7 +167,7 @@ wait_for_something (AqmpTransport *self,
     happened = wait_for_other (self, timeout_ms, cancellable);
 
   aqmp_transport_lock (self);
-  self->polling = FALSE;
+  self->poller = AQMP_POLLER_NONE;
   aqmp_transport_unlock (self);
 
   return happened;

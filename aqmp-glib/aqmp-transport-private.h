@@ -89,6 +89,8 @@ gboolean       aqmp_transport_remove_message       (AqmpTransport  *self,
 guint          aqmp_transport_get_max_fds          (AqmpTransport  *self);
 
 guint64        aqmp_transport_get_written_token    (AqmpTransport  *self);
+/* Any thread. An iteration that waits returns. */
+void           aqmp_transport_wake                 (AqmpTransport  *self);
 void           aqmp_transport_request_work         (AqmpTransport  *self);
 void           aqmp_transport_request_drained      (AqmpTransport  *self);
 

@@ -32,10 +32,10 @@ unlock_and_wake (AqmpTransport *self)
 {
   GMainContext *sleeper = NULL;
 
-  if (self->polling && self->channel != NULL)
+  if (self->poller != AQMP_POLLER_NONE && self->channel != NULL)
     {
       self->woken = TRUE;
-      if (!self->iterating)
+      if (self->poller == AQMP_POLLER_CONTEXT)
         sleeper = g_main_context_ref (self->context);
       else if (self->channel->context != NULL)
         sleeper = g_main_context_ref (self->channel->context);
@@ -49,6 +49,13 @@ unlock_and_wake (AqmpTransport *self)
       g_main_context_wakeup (sleeper);
       g_main_context_unref (sleeper);
     }
+}
+
+void
+aqmp_transport_wake (AqmpTransport *self)
+{
+  aqmp_transport_lock (self);
+  unlock_and_wake (self);
 }
 
 gboolean
@@ -403,7 +410,7 @@ transport_source_prepare (GSource *gsource,
   aqmp_transport_lock (self);
   if (self->channel != NULL)
     ready = self->channel->context == NULL ? prepare_socket (source) : prepare_other (source, timeout);
-  self->polling = !ready;
+  self->poller = ready ? AQMP_POLLER_NONE : AQMP_POLLER_CONTEXT;
   aqmp_transport_unlock (self);
 
   return ready;
@@ -417,7 +424,7 @@ transport_source_check (GSource *gsource)
   gboolean ready = FALSE;
 
   aqmp_transport_lock (self);
-  self->polling = FALSE;
+  self->poller = AQMP_POLLER_NONE;
   if (self->channel != NULL)
     {
       if (self->channel->context != NULL)
@@ -484,7 +491,7 @@ detach (AqmpTransport *self)
   aqmp_transport_lock (self);
   source = g_steal_pointer (&self->source);
   g_clear_pointer (&self->context, g_main_context_unref);
-  self->polling = FALSE;
+  self->poller = AQMP_POLLER_NONE;
   aqmp_transport_unlock (self);
 
   if (source != NULL)
@@ -592,7 +599,10 @@ aqmp_transport_close_later_in (AqmpTransport *self,
       g_source_unref (source);
     }
   if (channel != NULL)
-    aqmp_channel_close (channel, context != NULL ? context : self->context);
+    {
+      channel->may_block = context != NULL;
+      aqmp_channel_close (channel, context != NULL ? context : self->context);
+    }
 }
 
 void
