@@ -6,6 +6,8 @@
 
 #include <glib/gi18n-lib.h>
 
+/* Threads: any. All of it is under a lock of its own, in which nobody is called. */
+
 struct _AqmpBlocking
 {
   GMutex          lock;

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+/* Threads: as in aqmp-channel.c. */
+
 /* The most that is handed to the stream at once; a TLS record. */
 #define LARGEST_WRITE 16384
 

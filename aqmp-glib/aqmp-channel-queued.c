@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+/* Threads: as in aqmp-channel.c. The callbacks of GIO run in the channel's own context, which only the owner's thread iterates. */
+
 /* For a transfer to end after it was cancelled, in milliseconds, in a blocking call. */
 #define LONGEST_WAIT 200
 #define LARGEST_TRANSFER 16384

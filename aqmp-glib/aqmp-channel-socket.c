@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* Threads: as in aqmp-channel.c. */
+
 /* @what: what could not be done */
 static gssize
 fail_with_errno (const char  *what,

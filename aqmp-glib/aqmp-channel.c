@@ -4,6 +4,9 @@
 
 #include "aqmp-channel-private.h"
 
+/* Threads: reading is for the owner's; writing for any, under the transport's lock; closing for whoever has taken the channel from
+   the transport, where nobody else finds it any more. */
+
 /* Only these: a subclass, such as one that wraps TLS, need not send what it is given to its socket as it is. */
 static gboolean
 is_plain_socket (GIOStream *stream)

@@ -13,6 +13,9 @@
 #include "aqmp-error.h"
 #include "aqmp-protocol-private.h"
 
+/* Threads: any. The table of calls and the outbound queue are under the protocol's lock ("Locked" at those that need it held); tasks
+   are returned outside, in the owner's thread or the caller's. */
+
 /* The sound reply to a call whose caller wants a tree, until it asks for it: building it is left to its thread. */
 typedef struct
 {

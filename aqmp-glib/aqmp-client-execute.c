@@ -9,6 +9,8 @@
 
 #include "aqmp-error.h"
 
+/* Threads: any; not locked. */
+
 /* NULL: it was cancelled before it began, and is returned already. */
 static GTask *
 begin_task (AqmpClient          *self,

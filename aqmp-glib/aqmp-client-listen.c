@@ -10,6 +10,8 @@
 #include "aqmp-event-listener-private.h"
 #include "aqmp-protocol-private.h"
 
+/* Threads: what arrives is dealt with in the owner's; the list of queues is under the protocol's lock, and open to any. */
+
 /* Who listens: queues in the order in which they were made. Each is here from listen() to stop(), or to the end of the client. */
 
 /* Any thread. Nobody else may call anything between the look at the queues and the first call: so they are copied. Returns (element-type

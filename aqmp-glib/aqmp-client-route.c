@@ -11,6 +11,8 @@
 #include "aqmp-event-private.h"
 #include "aqmp-protocol-private.h"
 
+/* Threads: the owner's. Only the table of calls is under the protocol's lock. */
+
 /* --- Events ------------------------------------------------------------------------------------------------------- */
 
 /* The text between the quotes, for names without escapes: all that exist. NULL for others. */

@@ -11,6 +11,8 @@
 #include "aqmp-greeting-private.h"
 #include "aqmp-protocol-private.h"
 
+/* Threads: the owner's. Only what calls look at is changed under the protocol's lock. */
+
 static void read_next (AqmpClient *self);
 
 static void

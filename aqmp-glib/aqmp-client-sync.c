@@ -8,6 +8,8 @@
 
 #include "aqmp-protocol-private.h"
 
+/* Threads: any; not locked. In the owner's the session is driven, in others waited for. */
+
 /* A blocking call. Either this thread owns the session: then it reads and writes for it until the reply is here; or the owner
    does, whose context has to run, and this thread sleeps. */
 typedef struct

@@ -10,6 +10,9 @@
 #include "aqmp-event-listener-private.h"
 #include "aqmp-protocol-private.h"
 
+/* Threads: any; callbacks run in the context of whoever waits. Not locked: only that one looks at what it waits for, but for the
+   filter, which runs in the owner's and changes nothing. */
+
 /* Each wait has a listener of its own, made before anything else: so the event cannot come too early. */
 
 static gboolean

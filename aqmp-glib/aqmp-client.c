@@ -10,6 +10,8 @@
 #include "aqmp-error.h"
 #include "aqmp-protocol-private.h"
 
+/* Threads: the owner's, unless the documentation of a function says otherwise. */
+
 /**
  * AqmpClient:
  *

@@ -9,6 +9,8 @@
 
 #include "aqmp-error.h"
 
+/* Threads: any; nothing is shared. */
+
 enum
 {
   EXECUTE,

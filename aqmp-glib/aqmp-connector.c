@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+/* Threads: the one that runs the context which was the thread-default one at the beginning; not locked. */
+
 #define RETRY_INTERVAL_MS 20
 
 typedef struct

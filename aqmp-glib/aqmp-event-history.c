@@ -4,6 +4,8 @@
 
 #include "aqmp-event-history-private.h"
 
+/* Threads: the owner's; not locked. */
+
 void
 aqmp_event_history_init (AqmpEventHistory *self)
 {

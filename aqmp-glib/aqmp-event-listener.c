@@ -11,6 +11,8 @@
 #include "aqmp-event-listener-private.h"
 #include "aqmp-protocol-private.h"
 
+/* Threads: any; what is shared is in the queue, which has a lock of its own. */
+
 /**
  * AqmpEventListener:
  *

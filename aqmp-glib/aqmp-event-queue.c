@@ -4,6 +4,8 @@
 
 #include "aqmp-event-queue-private.h"
 
+/* Threads: any, under the queue's own lock, which is taken after the protocol's; the filter is called outside, in the owner's. */
+
 #define DEFAULT_CAPACITY 1024
 
 /* An atomic GRcBox: it is let go while it may be running in another thread, or be what is running. */

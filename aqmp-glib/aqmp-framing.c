@@ -9,6 +9,8 @@
 
 #include "aqmp-error.h"
 
+/* Threads: the owner's; not locked. */
+
 /* An idle session keeps no more than this; a busy one grows by doubling. */
 #define SMALLEST_BUFFER 4096
 /* A buffer that this many messages in a row did not need half of is made smaller. */

@@ -10,6 +10,8 @@
 #include "aqmp-protocol-private.h"
 #include "aqmp-watch-private.h"
 
+/* Threads: the owner's, but for the beginning and for cancelling, which are for any. */
+
 /* Each change of the job, and each answer, leads to one look at what is to be done next; that is at most one command at a time. What
    was heard of the job before an answer came is newer than the answer: then the server is asked again.
 

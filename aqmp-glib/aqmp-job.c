@@ -6,6 +6,8 @@
 
 #include "aqmp-protocol-private.h"
 
+/* Threads: the owner's, unless the documentation of a function says otherwise; not locked. */
+
 /**
  * AqmpJob:
  *

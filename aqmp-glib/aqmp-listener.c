@@ -16,6 +16,8 @@
 
 #include "aqmp-connector-private.h"
 
+/* Threads: the owner's; not locked. Freed in any, once its source is destroyed. */
+
 /* GIO cuts longer paths to this silently: one that long may not be the one that was meant. */
 #define CUT_PATH_LENGTH (sizeof (((struct sockaddr_un *) NULL)->sun_path) - 1)
 

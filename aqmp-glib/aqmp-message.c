@@ -9,6 +9,8 @@
 
 #include "aqmp-error-private.h"
 
+/* Threads: any; nothing is shared. */
+
 const char * const aqmp_message_members[] = {
   [AQMP_MEMBER_QMP] = "QMP",
   [AQMP_MEMBER_EVENT] = "event",

@@ -4,6 +4,8 @@
 
 #include "aqmp-nested-context-private.h"
 
+/* Threads: the one that runs the context of the source; not locked. */
+
 typedef struct
 {
   int      fd;

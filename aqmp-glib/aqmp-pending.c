@@ -8,6 +8,8 @@
 
 #include "aqmp-json-private.h"
 
+/* Threads: any, under the protocol's lock, but for references and the decoding of ids. */
+
 /* --- Ids ---------------------------------------------------------------------------------------------------------- */
 
 static gboolean

@@ -8,6 +8,8 @@
 
 #include "aqmp-connector-private.h"
 
+/* Threads: the one that begins the session, which owns it from then on; not locked. */
+
 static void
 connected (GObject      *source_object,
            GAsyncResult *result,

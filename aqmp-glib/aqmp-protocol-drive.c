@@ -8,6 +8,9 @@
 
 #include "aqmp-error.h"
 
+/* Threads: the owner's, also for what is deferred: that is told where its context runs. The queues of what is deferred are under the
+   lock, as another thread that takes the object over empties them. */
+
 /* A blocking call in the thread that owns the session drives the session's reading and writing itself. What would call
    anybody else meanwhile, other callers' callbacks and the handlers of signals, is left to the owner's context: there it
    comes in the order in which it happened, and before whatever arrives later. */

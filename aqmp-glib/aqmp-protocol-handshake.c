@@ -8,6 +8,8 @@
 
 #include "aqmp-error.h"
 
+/* Threads: the owner's; not locked, but for the outbound queue. */
+
 void
 aqmp_protocol_handshake_received (AqmpProtocol *self,
                                   GBytes       *message)

@@ -8,6 +8,8 @@
 
 #include "aqmp-error.h"
 
+/* Threads: the one that begins the session, which owns it from then on; not locked. Accepting comes to it from others. */
+
 /* --- The server --------------------------------------------------------------------------------------------------- */
 
 /* Somebody accepts, and the peer is here. */

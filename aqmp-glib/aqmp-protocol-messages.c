@@ -4,6 +4,8 @@
 
 #include "aqmp-protocol-private.h"
 
+/* Threads: the owner's, but for what composes, queues or takes back a message, which is under the lock. */
+
 typedef struct
 {
   guint64      token;

@@ -9,6 +9,8 @@
 #include "aqmp-error.h"
 #include "aqmp-watch-private.h"
 
+/* Threads: any, unless a function says otherwise. All that it looks at is under the lock; what it does for others, outside. */
+
 /* Whose thread it is: who owns the session, who may begin another one, and what other threads have done in the owner's. */
 
 /* --- The owner ---------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,9 @@
 
 #include "aqmp-error.h"
 
+/* Threads: the owner's, unless a function says otherwise. Only the state and the transport are changed under the lock, as others look
+   at them. */
+
 AqmpAttempt *
 aqmp_attempt_ref (AqmpAttempt *attempt)
 {

@@ -8,6 +8,9 @@
 
 #include "aqmp-error.h"
 
+/* Threads: any. From claim() to give_back() no other thread can begin a session or take one over; so what is set between them is
+   not locked, but for the owner itself. */
+
 /* A blocking call that begins or ends a session runs the asynchronous form in a context of its own, never in the caller's. If
    the session belongs to this thread, or to nobody yet, it moves into that context for the time; otherwise the owner does
    the work, in its context, and only the result comes here. */

@@ -8,6 +8,9 @@
 
 #include "aqmp-error.h"
 
+/* Threads: the owner's, unless the documentation of a function says otherwise, and whichever drops the last reference. The state and all that
+   others may add to is taken under the lock; what was taken is dealt with outside. */
+
 static GError *
 interrupted_by (const GError *cause)
 {

@@ -4,6 +4,8 @@
 
 #include "aqmp-protocol-private.h"
 
+/* Threads: the owner's; not locked. */
+
 #define LARGEST_RECORD 16384
 
 enum

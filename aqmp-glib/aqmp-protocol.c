@@ -10,6 +10,9 @@
 #include "aqmp-error.h"
 #include "aqmp-watch-private.h"
 
+/* Threads: the owner's, unless the documentation of a function says otherwise. What others may reach is under the lock, in which
+   nobody is called but a hook that says so. */
+
 #define DEFAULT_MAX_MESSAGE_SIZE (10 * 1024 * 1024)
 #define DEFAULT_CONNECT_TIMEOUT_MS 30000
 #define DEFAULT_FLUSH_TIMEOUT_MS 5000

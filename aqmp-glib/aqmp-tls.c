@@ -8,6 +8,8 @@
 
 #include "aqmp-nested-context-private.h"
 
+/* Threads: the owner's; not locked. What GIO computes in threads of its own calls back there. */
+
 typedef struct
 {
   GTlsConnection       *connection;  /* (owned) */

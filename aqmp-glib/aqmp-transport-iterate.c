@@ -7,6 +7,8 @@
 #include <glib-unix.h>
 #include <sys/eventfd.h>
 
+/* Threads: the owner's. */
+
 /* In milliseconds, if nothing can wake us up: descriptors have run out. */
 #define LONGEST_SLEEP 50
 

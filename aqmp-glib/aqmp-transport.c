@@ -10,6 +10,9 @@
 
 #include "aqmp-nested-context-private.h"
 
+/* Threads: the owner's, unless the header says otherwise. What others may reach is under the transport's lock, in which nobody but
+   the channel is called. */
+
 #define MAX_PIECES 16
 /* Writes in a row, to a peer that takes all of them; then others have their turn. */
 #define MOST_WRITES 4096

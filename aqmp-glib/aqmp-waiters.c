@@ -6,6 +6,8 @@
 
 #include "aqmp-watch-private.h"
 
+/* Threads: any. All of it is under a lock of its own; tasks are returned outside. */
+
 typedef struct
 {
   AqmpWaiters *waiters;  /* kept alive by @owner */

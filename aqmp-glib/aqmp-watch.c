@@ -6,6 +6,9 @@
 
 #include <glib/gi18n-lib.h>
 
+/* Threads: any, not locked: started by whoever begins an operation, before others can know it; stopped by whoever has taken its
+   task. A cancellable calls in any thread, and only sets a ready time there. */
+
 typedef struct
 {
   AqmpWatchFunc  func;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+/* Threads: any, under the transport's lock. */
+
 /* What a queue keeps for the next messages when it is empty. */
 #define KEPT_TEXT 4096
 #define KEPT_RECORDS 64
