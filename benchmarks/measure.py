@@ -44,6 +44,11 @@ def run_client(program, argv, core, wrapper=()):
     return json.loads(process.stdout), process.stderr
 
 
+def output_of(command):
+    """What a tool prints."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+
+
 class Contestant:
     """An entry of a row, and what came of its runs."""
 

@@ -3,6 +3,7 @@
 
 """Ratios, goals and tables."""
 
+import math
 import statistics
 
 PEERS = ('obvious', 'JsonParser', 'qemu-python', 'node')
@@ -62,6 +63,8 @@ def short(number):
     """Three significant digits."""
     if number is None:
         return '–'
+    if abs(number) < 0.005:
+        return '0'
     if number >= 99.5:
         return f'{number:,.0f}'
     return f'{number:.3g}'
@@ -94,6 +97,42 @@ def print_row(row, figures_of_row):
                       *(short(f['ratios'].get(other)) for other in others),
                       '; '.join([verdict(goal) for goal in f['goals']] or notes)])
     print_table(['client', 'median', 'min–max', 'CPU µs', *(f'× {other}' for other in others), 'goal'], lines)
+
+
+def print_counts(row, counted, names):
+    print(f'\n{row.title}: of one operation')
+    print_table(['client', *names, ''], [[entry, *(short(numbers.get(name)) for name in names), numbers.get('error', '')]
+                                         for entry, numbers in counted.items()])
+
+
+def growth(rows, all_figures):
+    """By group, then entry: points (size, ns of the client's CPU for each call or byte)."""
+    curves = {}
+    for row in rows:
+        if not row.group:
+            continue
+        for name, f in all_figures[row.name].items():
+            if 'cpu_us' in f:
+                cost = f['cpu_us'] * 1000 / (row.size if row.per == 'byte' else 1)
+                curves.setdefault((row.group, row.per), {}).setdefault(name, []).append((row.size, cost))
+    return curves
+
+
+def exponent(points):
+    """From the last but one size to the last; 1 is linear."""
+    if len(points) < 2:
+        return math.nan
+    (size_a, cost_a), (size_b, cost_b) = points[-2:]
+    return 1 + math.log(cost_b / cost_a) / math.log(size_b / size_a)
+
+
+def print_growth(curves):
+    for (group, per), entries in curves.items():
+        print(f'\n{group}: CPU of the client, ns for each {per}')
+        sizes = sorted({size for points in entries.values() for size, _ in points})
+        print_table(['client', *(f'{size:,}' for size in sizes), 'all together grow as'],
+                    [[name, *(short(dict(points).get(size)) for size in sizes), f'size^{exponent(points):.2f}']
+                     for name, points in entries.items()])
 
 
 def print_clients(rows):

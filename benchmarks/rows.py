@@ -39,7 +39,9 @@ class Row:
     entries: list
     least: int = 16             # operations; counts are multiples of it
     most: int = 0               # operations; 0: as many as there is time for
-    group: str = 'calls'
+    group: str = ''             # of rows that differ only in a size: how the cost grows with it
+    size: int = 0
+    per: str = 'call'           # what that cost is divided by: the call or, with the size, its bytes
 
     def options_of(self, entry):
         return self.options | entry.options
@@ -139,24 +141,40 @@ def make_memory():
     ]
 
 
+WHOLE = (1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 23, 1 << 26)
+PIECES = {
+    1: (1 << 10, 1 << 13, 1 << 16),
+    64: (1 << 10, 1 << 14, 1 << 18),
+    4096: (1 << 14, 1 << 18, 1 << 22),
+    65536: (1 << 17, 1 << 21, 1 << 25),
+}
+
+
+def make_sessions(n):
+    return [
+        Row(f'sessions-{n}', f'{n:,} sessions, all busy', 'calls', 'sessions', {'sessions': n}, [limit(), raw(), tree()],
+            least=1000, group='Sessions, all busy', size=n),
+        Row(f'sessions-{n}-one', f'{n:,} sessions, one busy', 'calls', 'sessions', {'sessions': n, 'active': 1},
+            [limit(), raw()], least=100, group='Sessions, one busy', size=n),
+    ]
+
+
+def make_bytes(size):
+    return Row(f'bytes-{size}', f'Reply of {size:,} bytes', 'replies', 'calls',
+               {'command': 'x-size', 'bytes': size, 'warm': 1}, [limit(), raw(), tree()], least=1,
+               group='Bytes, whole', size=size, per='byte')
+
+
+def make_pieces(piece, size):
+    return Row(f'pieces-{piece}-{size}', f'Reply of {size:,} bytes in pieces of {piece:,}', 'replies', 'calls',
+               {'command': 'x-size', 'bytes': size, 'piece': piece, 'warm': 1}, [limit(), raw()], least=1,
+               group=f'Bytes, in pieces of {piece:,}', size=size, per='byte')
+
+
 def make_scaling():
-    rows = [Row(f'sessions-{n}', f'{n} sessions, all busy', 'calls', 'sessions', {'sessions': n}, [limit(), raw(), tree()],
-                least=1000, group='sessions')
-            for n in (1, 10, 100, 1000)]
-    rows += [Row(f'sessions-{n}-one', f'{n} sessions, one busy', 'calls', 'sessions', {'sessions': n, 'active': 1},
-                 [limit(), raw()], least=100, group='sessions, one busy')
-             for n in (1, 10, 100, 1000)]
-    rows += [Row(f'bytes-{size}', f'Reply of {size} bytes', 'replies', 'calls',
-                 {'command': 'x-size', 'bytes': size, 'warm': 2}, [limit(), raw(), tree()], least=1, group='bytes')
-             for size in (1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 23, 1 << 26)]
-    rows += [Row(f'pieces-{piece}-{size}', f'Reply of {size} bytes in pieces of {piece}', 'replies', 'calls',
-                 {'command': 'x-size', 'bytes': size, 'piece': piece, 'warm': 1}, [limit(), raw()], least=1,
-                 group=f'pieces of {piece}')
-             for piece, sizes in ((1, (1 << 10, 1 << 13, 1 << 16)),
-                                  (64, (1 << 10, 1 << 14, 1 << 18)),
-                                  (4096, (1 << 14, 1 << 18, 1 << 22)),
-                                  (65536, (1 << 17, 1 << 21, 1 << 25)))
-             for size in sizes]
+    rows = [row for n in (1, 10, 100, 1000) for row in make_sessions(n)]
+    rows += [make_bytes(size) for size in WHOLE]
+    rows += [make_pieces(piece, size) for piece, sizes in PIECES.items() for size in sizes]
     return rows
 
 

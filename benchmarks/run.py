@@ -11,12 +11,11 @@ import platform
 import sys
 
 import clients
+import counts
 import measure
+import plot
 import report
 import rows as rows_module
-
-GROUPS_IN_DETAIL = ('calls',)
-
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog='scripts/bench', description=__doc__)
@@ -28,6 +27,9 @@ def parse_arguments():
                         'this and a dash; may be repeated')
     parser.add_argument('--core', type=int, default=max(os.sched_getaffinity(0)), help='for server and client (the last)')
     parser.add_argument('--json', metavar='FILE', help='write everything there, too')
+    parser.add_argument('--svg', metavar='FILE', help='draw it there, too')
+    parser.add_argument('--profile', action='store_true', help='print where the instructions of our entries go, instead')
+    parser.add_argument('--no-counts', action='store_true', help='count no system calls, instructions and allocations')
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (3 if arguments.quick else 9)
     arguments.seconds = arguments.seconds or (0.05 if arguments.quick else 0.3)
@@ -79,21 +81,60 @@ def measure_all(rows, programs, arguments):
     return all_figures
 
 
+def count_all(rows, programs, arguments):
+    counted = {}
+    for row in rows:
+        if row.name in counts.LENGTHS:
+            with measure.server(arguments.build, arguments.core) as socket:
+                counted[row.name] = counts.count_row(row, programs, socket, arguments.core)
+            report.print_counts(row, counted[row.name], [counter.name for counter in counts.COUNTERS])
+            sys.stdout.flush()
+    return counted
+
+
+def profile_all(rows, programs, arguments):
+    for row in rows:
+        for entry in row.entries:
+            if row.name in counts.LENGTHS and programs[entry.program].ours and programs[entry.program].native:
+                with measure.server(arguments.build, arguments.core) as socket:
+                    print(f'\n=== {row.title}: {entry.name}')
+                    print(counts.profile(row, entry, programs, socket, arguments.core), flush=True)
+
+
+def write_results(arguments, results):
+    if arguments.json:
+        with open(arguments.json, 'w', encoding='utf-8') as file:
+            json.dump(results, file, indent=1, ensure_ascii=False)
+    if arguments.svg:
+        with open(arguments.svg, 'w', encoding='utf-8') as file:
+            file.write(plot.draw(results))
+
+
 def main():
     arguments = parse_arguments()
     rows = select(rows_module.make_rows(), arguments.only)
     machine = describe_machine(arguments)
     programs = clients.programs(arguments.build)
+    if arguments.profile:
+        profile_all(rows, programs, arguments)
+        return
 
     print('Machine: ' + ', '.join(f'{key} {value}' for key, value in machine.items()))
     print('Columns "× limit" and the like: how many times the time of that client an operation takes (median of the rounds).')
     all_figures = measure_all(rows, programs, arguments)
+    curves = report.growth(rows, all_figures)
+    report.print_growth(curves)
+    counted = {} if arguments.no_counts else count_all(rows, programs, arguments)
     report.print_clients(rows)
     report.print_summary(all_figures)
 
-    if arguments.json:
-        with open(arguments.json, 'w', encoding='utf-8') as file:
-            json.dump({'machine': machine, 'rows': all_figures}, file, indent=1, ensure_ascii=False)
+    write_results(arguments, {
+        'machine': machine,
+        'rows': all_figures,
+        'titles': {row.name: row.title for row in rows},
+        'growth': [{'group': group, 'per': per, 'entries': entries} for (group, per), entries in curves.items()],
+        'counts': counted,
+    })
 
 
 if __name__ == '__main__':
