@@ -4,6 +4,7 @@
 """System calls, instructions and allocations of one operation: the difference of a long run and a short one, divided by that of
 their lengths. These do not depend on what else the machine does."""
 
+import operator
 import os
 import re
 import shutil
@@ -76,14 +77,27 @@ def count_row(row, programs, socket, core):
     return counted
 
 
+def parse_profile(text, operations, merge):
+    """callgrind_annotate's lines as {function: instructions for each operation}. A function that calls itself, or has others
+    inlined, has several: what becomes of them depends on what is counted."""
+    functions = {}
+    for line in text.splitlines():
+        found = re.match(r'\s*([\d,]+) \([^)]*\)\s+\S*?:(\(?[A-Za-z_][^\[]*)', line)
+        if found:
+            name = re.sub(r"@@.*|'\d+$", '', found[2].strip())
+            functions[name] = merge(functions.get(name, 0), int(found[1].replace(',', '')) / operations)
+    return functions
+
+
 def profile(row, entry, programs, socket, core):
-    """Where the instructions of an entry go, by function, with those of the functions it calls: text."""
+    """Where the instructions of an entry go, by function: with those of the functions it calls, and without."""
     contestant = measure.Contestant(row, entry, programs[entry.program], socket, core)
-    if contestant.error or not contestant.program.native:
-        return contestant.error or 'It is no native program.'
+    if contestant.error:
+        raise measure.ClientError(contestant.error)
+    operations = 4 * LENGTHS[row.name][1]
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, 'callgrind.out')
-        count = LENGTHS[row.name][1]
-        contestant.run(count, ['valgrind', '--tool=callgrind', f'--callgrind-out-file={path}', '--log-file=/dev/null'])
-        return f'{count} operations, and those before to get warm\n' + measure.output_of(
-            ['callgrind_annotate', '--inclusive=yes', '--auto=no', '--threshold=99', path])
+        contestant.run(operations, ['valgrind', '--tool=callgrind', f'--callgrind-out-file={path}', '--log-file=/dev/null'])
+        annotate = ['callgrind_annotate', '--auto=no', '--threshold=99']
+        return (parse_profile(measure.output_of([*annotate, '--inclusive=yes', path]), operations, max),
+                parse_profile(measure.output_of([*annotate, '--inclusive=no', path]), operations, operator.add))

@@ -43,6 +43,10 @@ class Drawing:
         height = self.y + LINE
         return '\n'.join([
             '<?xml version="1.0" encoding="UTF-8"?>',
+            '<!--', # the tags in two parts, or they would be taken for this file's
+            f'SPDX-{""}FileCopyrightText: 2026 The aqmp-glib authors',
+            f'SPDX-{""}License-Identifier: LGPL-2.1-or-later',
+            '-->',
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" font-family="sans-serif">',
             f'<rect width="{WIDTH}" height="{height:.0f}" fill="#ffffff"/>',
             *self.elements,

@@ -3,6 +3,7 @@
 
 """Ratios, goals and tables."""
 
+import itertools
 import math
 import statistics
 
@@ -103,6 +104,18 @@ def print_counts(row, counted, names):
     print(f'\n{row.title}: of one operation')
     print_table(['client', *names, ''], [[entry, *(short(numbers.get(name)) for name in names), numbers.get('error', '')]
                                          for entry, numbers in counted.items()])
+
+
+PROFILE_LINES = 45
+
+
+def print_profile(title, inclusive, own):
+    """The two lists side by side. What happens once, at the start, is in it too."""
+    print(f'\n{title}: instructions for each operation')
+    columns = [sorted(functions.items(), key=lambda item: -item[1])[:PROFILE_LINES] for functions in (inclusive, own)]
+    lines = [[name, f'{n:,.0f}', own_name, f'{own_n:,.0f}'] for (name, n), (own_name, own_n) in
+             itertools.zip_longest(*columns, fillvalue=('', 0))]
+    print_table(['with those it calls', '', 'without', ''], lines)
 
 
 def growth(rows, all_figures):

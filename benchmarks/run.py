@@ -95,10 +95,12 @@ def count_all(rows, programs, arguments):
 def profile_all(rows, programs, arguments):
     for row in rows:
         for entry in row.entries:
-            if row.name in counts.LENGTHS and programs[entry.program].ours and programs[entry.program].native:
+            program = programs[entry.program]
+            if row.name in counts.LENGTHS and program.ours and program.native:
                 with measure.server(arguments.build, arguments.core) as socket:
-                    print(f'\n=== {row.title}: {entry.name}')
-                    print(counts.profile(row, entry, programs, socket, arguments.core), flush=True)
+                    report.print_profile(f'{row.title}: {entry.name}',
+                                         *counts.profile(row, entry, programs, socket, arguments.core))
+                sys.stdout.flush()
 
 
 def write_results(arguments, results):
