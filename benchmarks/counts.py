@@ -46,7 +46,7 @@ class Counter:
 
     def per_operation(self, contestant, lengths):
         few, many = (self.total(contestant, n) for n in lengths)
-        return (many - few) / (lengths[1] - lengths[0])
+        return round((many - few) / (lengths[1] - lengths[0]), 2)
 
 
 COUNTERS = [

@@ -64,8 +64,6 @@ def short(number):
     """Three significant digits."""
     if number is None:
         return '–'
-    if abs(number) < 0.005:
-        return '0'
     if number >= 99.5:
         return f'{number:,.0f}'
     return f'{number:.3g}'

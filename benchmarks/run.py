@@ -12,6 +12,7 @@ import sys
 
 import clients
 import counts
+import markdown
 import measure
 import plot
 import report
@@ -27,6 +28,7 @@ def parse_arguments():
                         'this and a dash; may be repeated')
     parser.add_argument('--core', type=int, default=max(os.sched_getaffinity(0)), help='for server and client (the last)')
     parser.add_argument('--json', metavar='FILE', help='write everything there, too')
+    parser.add_argument('--markdown', metavar='FILE', help='write the tables of doc/performance.md there, too')
     parser.add_argument('--svg', metavar='FILE', help='draw it there, too')
     parser.add_argument('--profile', action='store_true', help='print where the instructions of our entries go, instead')
     parser.add_argument('--no-counts', action='store_true', help='count no system calls, instructions and allocations')
@@ -104,12 +106,12 @@ def profile_all(rows, programs, arguments):
 
 
 def write_results(arguments, results):
-    if arguments.json:
-        with open(arguments.json, 'w', encoding='utf-8') as file:
-            json.dump(results, file, indent=1, ensure_ascii=False)
-    if arguments.svg:
-        with open(arguments.svg, 'w', encoding='utf-8') as file:
-            file.write(plot.draw(results))
+    for path, text in ((arguments.json, lambda: json.dumps(results, indent=1, ensure_ascii=False)),
+                       (arguments.svg, lambda: plot.draw(results)),
+                       (arguments.markdown, lambda: markdown.write(results))):
+        if path:
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write(text())
 
 
 def main():
@@ -134,7 +136,8 @@ def main():
         'machine': machine,
         'rows': all_figures,
         'titles': {row.name: row.title for row in rows},
-        'growth': [{'group': group, 'per': per, 'entries': entries} for (group, per), entries in curves.items()],
+        'growth': [{'group': group, 'per': per, 'entries': entries, 'rows': [row.name for row in rows if row.group == group]}
+                   for (group, per), entries in curves.items()],
         'counts': counted,
     })
 
