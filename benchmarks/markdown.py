@@ -8,8 +8,9 @@ import math
 from report import exponent, short
 
 
-def table(header, lines):
-    aligned = ['---'] + ['---:'] * (len(header) - 1)
+def table(header, lines, left=(0,)):
+    """`left`: the columns that are no numbers."""
+    aligned = ['---' if i in left else '---:' for i in range(len(header))]
     return '\n'.join(f'| {" | ".join(line)} |' for line in [header, aligned, *lines]) + '\n'
 
 
@@ -34,7 +35,7 @@ def rates(results):
             ratio = f['ratios'].get('limit')
             lines.append([*start, short(f['rate']), f'{short(f["rate_min"])}–{short(f["rate_max"])}', short(f['cpu_us']),
                           short(ratio) if ratio else '', '; '.join(goal_text(goal) for goal in f['goals'])])
-    return table(['work', 'client', 'per second', 'min–max', 'CPU µs', '× limit', 'goal'], lines)
+    return table(['work', 'client', 'per second', 'min–max', 'CPU µs', '× limit', 'goal'], lines, (0, 1, 6))
 
 
 def growth_table(growth):
@@ -54,7 +55,7 @@ def counts(results):
     lines = [[results['titles'][row] if entry == next(iter(entries)) else '', entry,
               *(short(numbers.get(name)) for name in names)]
              for row, entries in results['counts'].items() for entry, numbers in entries.items()]
-    return table(['work', 'client', *names], lines) if names else ''
+    return table(['work', 'client', *names], lines, (0, 1)) if names else ''
 
 
 def write(results):
