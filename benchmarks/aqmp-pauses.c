@@ -1,0 +1,135 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* For how long nothing else runs on the main loop while replies arrive: the longest time between two runs of a source that
+ * is always ready, for each reply, and of these the median.
+ *
+ * Time is that of the thread: on the core that it shares with the server, the clock would show the server's as well.
+ */
+
+#include "aqmp.h"
+
+#include <time.h>
+
+typedef struct
+{
+  Call call;
+  AqmpClient *client;   /* (unowned) */
+  GMainLoop *loop;      /* (unowned) */
+  guint64 to_do;
+  gint64 last;          /* ns: the ready source ran; −1: not in this reply */
+  gint64 longest;
+  GArray *pauses;       /* (owned): the longest one of each reply */
+} Pauses;
+
+static gint64
+get_thread_time (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * G_GINT64_CONSTANT (1000000000) + time.tv_nsec;
+}
+
+static void
+look_at_clock (Pauses *self)
+{
+  gint64 now = get_thread_time ();
+
+  self->longest = MAX (self->longest, now - self->last);
+  self->last = now;
+}
+
+static gboolean
+on_ready (gpointer user_data)
+{
+  look_at_clock (user_data);
+  return G_SOURCE_CONTINUE;
+}
+
+static void on_reply (GObject      *client,
+                      GAsyncResult *result,
+                      gpointer      user_data);
+
+static void
+start_call (Pauses *self)
+{
+  self->last = get_thread_time ();
+  self->longest = 0;
+  call_start (&self->call, self->client, on_reply, self);
+}
+
+/* Not from the callback, where it would be part of the pause before. */
+static gboolean
+on_done (gpointer user_data)
+{
+  Pauses *self = user_data;
+
+  look_at_clock (self);
+  g_array_append_val (self->pauses, self->longest);
+  if (--self->to_do > 0)
+    start_call (self);
+  else
+    g_main_loop_quit (self->loop);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_reply (GObject      *client,
+          GAsyncResult *result,
+          gpointer      user_data)
+{
+  Pauses *self = user_data;
+
+  call_finish (&self->call, client, result);
+  g_idle_add_full (G_PRIORITY_DEFAULT, on_done, self, NULL);
+}
+
+static void
+do_calls (Pauses  *self,
+          guint64  count)
+{
+  if (count == 0)
+    return;
+
+  self->to_do = count;
+  start_call (self);
+  g_main_loop_run (self->loop);
+}
+
+static int
+compare (gconstpointer a,
+         gconstpointer b)
+{
+  gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+
+  return (x > y) - (x < y);
+}
+
+static double
+get_median (GArray *pauses)
+{
+  g_array_sort (pauses, compare);
+  return g_array_index (pauses, gint64, pauses->len / 2) / 1000.0;
+}
+
+void
+run_pauses (Bench *bench)
+{
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (GArray) pauses = g_array_new (FALSE, FALSE, sizeof (gint64));
+  Pauses self = { .client = new_session (bench), .loop = loop, .pauses = pauses };
+  guint ready = g_idle_add_full (G_PRIORITY_DEFAULT, on_ready, &self, NULL);
+
+  call_init (&self.call, bench);
+  do_calls (&self, bench_warm (bench));
+  g_array_set_size (pauses, 0);
+  bench_begin (bench);
+  do_calls (&self, bench->count);
+  bench_note (bench, "pause_us", get_median (pauses));
+  bench_end (bench);
+  g_source_remove (ready);
+  call_clear (&self.call);
+  end_session (self.client);
+}
