@@ -67,6 +67,7 @@ check_members (const AqmpJsonScan  *scan,
   return TRUE;
 }
 
+/* The fast way is for names without escapes: all that exist. */
 static gboolean
 parse_name (AqmpCommand         *self,
             const char          *message,
@@ -74,8 +75,17 @@ parse_name (AqmpCommand         *self,
             GError             **error)
 {
   const AqmpJsonSpan *span = &scan->members[is_present (&scan->members[EXECUTE]) ? EXECUTE : EXEC_OOB];
-  g_autofree char *name = aqmp_json_dup_string ((const guint8 *) message + span->start, span->end - span->start);
+  const char *text = message + span->start;
+  gsize length = span->end - span->start;
+  g_autofree char *name = NULL;
 
+  if (text[0] == '"' && memchr (text, '\\', length) == NULL)
+    {
+      self->quits = length == strlen ("\"quit\"") && memcmp (text, "\"quit\"", length) == 0;
+      return TRUE;
+    }
+
+  name = aqmp_json_dup_string ((const guint8 *) text, length);
   if (name == NULL)
     return invalid (_("the name of the command has to be a string"), error);
 
@@ -141,31 +151,32 @@ aqmp_command_clear (AqmpCommand *self)
   aqmp_call_id_clear (&self->id);
 }
 
-/* printf would be most of the work of making a command. */
-static void
-append_decimal (GString *out,
-                guint64  value)
-{
-  char digits[20];
-  gsize i = sizeof digits;
-
-  do
-    {
-      digits[--i] = '0' + value % 10;
-      value /= 10;
-    }
-  while (value > 0);
-
-  g_string_append_len (out, digits + i, sizeof digits - i);
-}
-
+/* @before, the member with the id, @after. At once, backwards: printf, or a piece at a time, would be most of the work of making a
+   command. */
 static void
 append_serial (GString *out,
-               guint64  serial)
+               char     before,
+               guint64  serial,
+               char     after)
 {
-  g_string_append (out, "\"id\":\"" AQMP_GENERATED_ID_PREFIX);
-  append_decimal (out, serial);
-  g_string_append_c (out, '"');
+  static const char name[] = "\"id\":\"" AQMP_GENERATED_ID_PREFIX;
+  char text[64];
+  char *end = text + sizeof text;
+  char *start = end;
+
+  *--start = after;
+  *--start = '"';
+  do
+    {
+      *--start = '0' + serial % 10;
+      serial /= 10;
+    }
+  while (serial > 0);
+  start -= strlen (name);
+  memcpy (start, name, strlen (name));
+  *--start = before;
+
+  g_string_append_len (out, start, end - start);
 }
 
 void
@@ -180,9 +191,7 @@ aqmp_command_append (AqmpCommand *self,
     }
 
   /* There is at least one member, so a comma follows. */
-  g_string_append_c (out, '{');
-  append_serial (out, serial);
-  g_string_append_c (out, ',');
+  append_serial (out, '{', serial, ',');
   g_string_append_len (out, self->text + 1, self->length - 1);
 }
 
@@ -207,9 +216,7 @@ aqmp_command_compose (const char  *command,
         goto failed;
     }
 
-  g_string_append_c (out, ',');
-  append_serial (out, serial);
-  g_string_append_c (out, '}');
+  append_serial (out, ',', serial, '}');
   return TRUE;
 
 failed:

@@ -33,8 +33,7 @@ struct _AqmpEvent
   AqmpJsonSpan  span;      /* of the data in the text; start == end: there is none */
   gboolean      from_wire; /* the text is the whole message */
 
-  gsize         tree_made; /* guards the next one, with g_once_init_enter() */
-  JsonObject   *tree;      /* (owned) (nullable), sealed */
+  JsonObject   *tree;      /* (owned) (nullable), sealed; atomic: made when somebody asks, and then never changed */
 };
 
 G_DEFINE_FINAL_TYPE (AqmpEvent, aqmp_event, G_TYPE_OBJECT)
@@ -297,6 +296,24 @@ aqmp_event_get_timestamp (AqmpEvent *self)
   return self->timestamp;
 }
 
+/* (transfer full) (nullable) */
+static JsonObject *
+build_tree (AqmpEvent *self)
+{
+  const guint8 *text = g_bytes_get_data (self->text, NULL);
+  g_autoptr (JsonNode) node = NULL;
+  JsonObject *tree;
+
+  if (text[self->span.start] == '{')
+    node = aqmp_json_build (text + self->span.start, self->span.end - self->span.start, NULL);
+  if (node == NULL)
+    return NULL;
+
+  tree = json_node_dup_object (node);
+  json_object_seal (tree);
+  return tree;
+}
+
 /**
  * aqmp_event_get_data: (get-property data)
  * @self: an event
@@ -322,30 +339,23 @@ aqmp_event_get_timestamp (AqmpEvent *self)
 JsonObject *
 aqmp_event_get_data (AqmpEvent *self)
 {
+  JsonObject *tree;
+
   g_return_val_if_fail (AQMP_IS_EVENT (self), NULL);
 
-  if (self->span.start == self->span.end)
-    return NULL;
+  tree = g_atomic_pointer_get (&self->tree);
+  if (tree != NULL || self->span.start == self->span.end)
+    return tree;
 
-  /* Two threads may ask at the same time: one builds, the other waits. */
-  if (g_once_init_enter (&self->tree_made))
+  /* Two threads may ask at the same time: both build, and the first one's is kept. */
+  tree = build_tree (self);
+  if (tree != NULL && !g_atomic_pointer_compare_and_exchange (&self->tree, NULL, tree))
     {
-      const guint8 *text = g_bytes_get_data (self->text, NULL);
-      g_autoptr (JsonNode) node = NULL;
-
-      if (text[self->span.start] == '{')
-        node = aqmp_json_build (text + self->span.start, self->span.end - self->span.start, NULL);
-
-      if (node != NULL)
-        {
-          self->tree = json_node_dup_object (node);
-          json_object_seal (self->tree);
-        }
-
-      g_once_init_leave (&self->tree_made, 1);
+      json_object_unref (tree);
+      tree = g_atomic_pointer_get (&self->tree);
     }
 
-  return self->tree;
+  return tree;
 }
 
 /**

@@ -65,7 +65,7 @@ aqmp_framing_reserve (AqmpFraming *self,
     move_to_front (self);
 
   if (self->end == self->capacity)
-    resize (self, self->capacity * 2);
+    resize (self, MAX (self->capacity * 2, self->expected));
 
   *room = self->capacity - self->end;
   return self->data + self->end;
@@ -88,7 +88,7 @@ consider_shrinking (AqmpFraming *self)
 {
   gsize capacity = self->capacity;
 
-  if (capacity <= SMALLEST_BUFFER || ++self->settled < SETTLED_MESSAGES)
+  if ((capacity <= SMALLEST_BUFFER && self->expected == 0) || ++self->settled < SETTLED_MESSAGES)
     return;
 
   while (capacity > SMALLEST_BUFFER && self->recent_peak <= capacity / 2)
@@ -103,6 +103,7 @@ consider_shrinking (AqmpFraming *self)
 
   self->settled = 0;
   self->recent_peak = self->end;
+  self->expected = 0;
 }
 
 /* A message that fills most of its buffer takes the buffer with it instead of a copy: for big ones the copy costs as
@@ -125,6 +126,7 @@ take_payload (AqmpFraming *self,
     }
 
   whole = g_steal_pointer (&self->data);
+  self->expected = self->capacity;
   resize (self, SMALLEST_BUFFER);
   memcpy (self->data, whole + consumed, rest);
   self->end = rest;

@@ -349,23 +349,41 @@ aqmp_protocol_set_hooks (AqmpProtocol            *self,
 
 /* --- The log ------------------------------------------------------------------------------------------------------ */
 
+/* What g_log_structured() does, without formatting once more what nobody may read. */
+static void
+log_message (GLogLevelFlags  level,
+             const char     *name,
+             const char     *message)
+{
+  const char *priority = level == G_LOG_LEVEL_DEBUG ? "7" : level == G_LOG_LEVEL_INFO ? "6" : "5";
+  const GLogField fields[] = {
+    { "PRIORITY", priority, -1 },
+    { "GLIB_DOMAIN", G_LOG_DOMAIN, -1 },
+    { "AQMP_NAME", name, -1 },
+    { "MESSAGE", message, -1 },
+  };
+
+  g_log_structured_array (level, fields, G_N_ELEMENTS (fields));
+}
+
 void
 aqmp_protocol_log (AqmpProtocol   *self,
                    GLogLevelFlags  level,
                    const char     *format,
                    ...)
 {
-  g_autofree char *name = aqmp_protocol_dup_name (self);
+  g_autofree char *own_name = aqmp_protocol_dup_name (self);
+  const char *name = own_name != NULL ? own_name : G_OBJECT_TYPE_NAME (self);
   g_autofree char *text = NULL;
+  g_autofree char *message = NULL;
   va_list arguments;
 
   va_start (arguments, format);
   text = g_strdup_vprintf (format, arguments);
   va_end (arguments);
 
-  if (name == NULL)
-    name = g_strdup (G_OBJECT_TYPE_NAME (self));
-  g_log_structured (G_LOG_DOMAIN, level, "AQMP_NAME", name, "MESSAGE", "[%s] %s", name, text);
+  message = g_strconcat ("[", name, "] ", text, NULL);
+  log_message (level, name, message);
 }
 
 /* --- States ------------------------------------------------------------------------------------------------------- */

@@ -358,16 +358,18 @@ aqmp_transport_is_ready (AqmpTransport *self)
 
 /* --- The source --------------------------------------------------------------------------------------------------- */
 
-/* A hung-up socket that nobody wants to read from would end every wait at once, so it is not polled then. */
+/* A hung-up socket that nobody wants to read from would end every wait at once, so it is not polled then. But taking it out and
+   putting it back wakes the context up each time, so it stays if there is no wait: what is ready goes on at once. */
 static void
-update_poll (TransportSource *source)
+update_poll (TransportSource *source,
+             gboolean         ready)
 {
   AqmpTransport *self = source->transport;
   gboolean wanted;
 
   source->poll_fd.events = (self->reading && !self->at_eof && !self->on_hold ? G_IO_IN : 0) |
                            (self->write_blocked ? G_IO_OUT : 0);
-  wanted = source->poll_fd.events != 0;
+  wanted = source->poll_fd.events != 0 || (ready && source->polled);
 
   if (wanted && !source->polled)
     g_source_add_poll (&source->source, &source->poll_fd);
@@ -381,9 +383,12 @@ prepare_socket (TransportSource *source)
 {
   AqmpTransport *self = source->transport;
 
+  gboolean ready;
+
   aqmp_transport_write_queue (self);
-  update_poll (source);
-  return !self->on_hold && (aqmp_transport_is_ready (self) || aqmp_transport_can_write (self));
+  ready = !self->on_hold && (aqmp_transport_is_ready (self) || aqmp_transport_can_write (self));
+  update_poll (source, ready);
+  return ready;
 }
 
 static gboolean
