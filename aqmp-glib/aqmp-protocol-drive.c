@@ -471,8 +471,10 @@ aqmp_protocol_steal_deferred_locked (AqmpProtocol *self,
   steal_queue (&priv->deferred_events, stolen);
   steal_queue (&priv->deferred_states, stolen);
   steal_queue (&priv->deferred_calls, stolen);
+  /* It calls nobody, so it is not counted among them. */
   if (priv->deferral_marker != NULL)
-    g_queue_push_tail (stolen, g_steal_pointer (&priv->deferral_marker));
+    g_source_destroy (priv->deferral_marker);
+  g_clear_pointer (&priv->deferral_marker, g_source_unref);
 }
 
 /* Without telling anybody: it is the end of the object. */
