@@ -155,6 +155,10 @@ got_result (GObject      *self,
 static void
 wait_for_result (Blocking *blocking)
 {
+  /* What others have asked for before is in the caller's context, which is not run. */
+  if (blocking->taken_over)
+    aqmp_protocol_serve_invocations (blocking->self);
+
   while (blocking->result == NULL)
     g_main_context_iteration (blocking->own, TRUE);
 }
