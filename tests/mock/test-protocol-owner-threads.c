@@ -260,6 +260,60 @@ test_deferred_callback_is_called_all_the_same (void)
   end_client (client);
 }
 
+/* A handler of the last session is still running. */
+typedef struct
+{
+  AqmpClient *client;
+  gint        telling;  /* atomic */
+  gint        refused;  /* atomic */
+} Telling;
+
+static void
+on_event_wait (AqmpClient *client,
+               AqmpEvent  *event,
+               Telling    *telling)
+{
+  g_atomic_int_set (&telling->telling, TRUE);
+  wait_elsewhere (g_atomic_int_get (&telling->refused));
+}
+
+static gpointer
+try_while_telling (gpointer data)
+{
+  Telling *telling = data;
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  GIOStream *stream;
+  EchoPeer *peer = echo_peer_new (ECHO_PEER_SILENT_AT_FIRST, &stream);
+
+  g_main_context_push_thread_default (context);
+  wait_elsewhere (g_atomic_int_get (&telling->telling));
+  g_assert_false (try_open (telling->client, stream));
+  g_atomic_int_set (&telling->refused, TRUE);
+  open_at_last (telling->client, stream);
+  check_call (telling->client, "t");
+  check_disconnect (telling->client);
+  g_main_context_pop_thread_default (context);
+  free_peer (peer, stream);
+  return NULL;
+}
+
+static void
+test_not_before_handlers_have_returned (void)
+{
+  EchoPeer *peer;
+  Telling telling = { .client = echo_peer_open (&peer, ECHO_PEER_SILENT_AT_FIRST) };
+  GThread *thread = g_thread_new ("heir", try_while_telling, &telling);
+
+  g_signal_connect (telling.client, "event", G_CALLBACK (on_event_wait), &telling);
+  check_call (telling.client, "event");
+  check_disconnect (telling.client);
+  echo_peer_free (peer);
+  test_wait_until (g_atomic_int_get (&telling.telling));
+  g_thread_join (thread);
+  check_session (telling.client);
+  end_client (telling.client);
+}
+
 /* --- While the owner blocks --------------------------------------------------------------------------------------- */
 
 typedef struct _Visit Visit;
@@ -358,6 +412,43 @@ test_end_of_silence (gconstpointer func)
 
   for (i = 0; i < n_rounds; i++)
     check_end_of_silence ((VisitFunc) func, i % 2 == 1);
+}
+
+/* The peer reads nothing at all: the owner, inside its call, is the one to see that the time for it is over. */
+static gpointer
+disconnect_in_vain (gpointer client)
+{
+  g_autoptr (GError) error = NULL;
+
+  wait_elsewhere (aqmp_protocol_get_queued_bytes (client) > 0);
+  g_assert_false (aqmp_protocol_disconnect_sync (client, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  return NULL;
+}
+
+static void
+test_flush_timeout_elsewhere (void)
+{
+  AqmpClient *client = echo_peer_new_client (ECHO_PEER_SILENT_AT_FIRST);
+  g_auto (Peer) peer = PEER_INIT;
+  g_autoptr (GIOStream) stream = peer_connect (&peer);
+  g_autofree char *big = g_strnfill (4 * 1000 * 1000, 'x');
+  g_autoptr (JsonObject) arguments = json_object_new ();
+  g_autoptr (JsonNode) node = NULL;
+  GThread *thread;
+  g_autoptr (GError) error = NULL;
+
+  json_object_set_string_member (arguments, "big", big);
+  aqmp_protocol_set_flush_timeout (AQMP_PROTOCOL (client), 30);
+  g_assert_true (try_open (client, stream));
+  thread = g_thread_new ("visitor", disconnect_in_vain, client);
+  node = aqmp_client_execute_sync (client, "big", arguments, AQMP_EXECUTE_FLAGS_NONE, NULL, &error);
+  g_assert_error (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED);
+  g_thread_join (thread);
+  g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (client)), ==, AQMP_RUNSTATE_IDLE);
+  aqmp_protocol_set_flush_timeout (AQMP_PROTOCOL (client), 5000);
+  check_session (client);
+  end_client (client);
 }
 
 /* What another thread does and what does not end the session: then it lets the owner go. */
@@ -613,6 +704,7 @@ main (int    argc,
   g_test_add_func ("/protocol/T3/owner/nothing-deferred-is-no-loss", test_nothing_deferred_is_no_loss);
   g_test_add_func ("/protocol/T3/owner/deferred-callback-is-called-all-the-same", test_deferred_callback_is_called_all_the_same);
 
+  g_test_add_func ("/protocol/T3/owner/next-session-not-before-handlers-have-returned", test_not_before_handlers_have_returned);
   g_test_add_data_func ("/protocol/T2/owner/disconnect-sync-ends-silent-call", disconnect_blocking, test_end_of_silence);
   g_test_add_data_func ("/protocol/T2/owner/disconnect-async-ends-silent-call", disconnect_asynchronously, test_end_of_silence);
   g_test_add_data_func ("/protocol/T2/owner/fail-ends-silent-call", fail_session, test_end_of_silence);
@@ -620,6 +712,7 @@ main (int    argc,
   g_test_add_data_func ("/protocol/T2/owner/beginning-during-silent-call-is-refused", begin_and_open_gate,
                         test_owner_is_not_disturbed);
 
+  g_test_add_func ("/protocol/T2/owner/disconnect-sync-with-full-socket-ends-silent-call", test_flush_timeout_elsewhere);
   g_test_add_func ("/protocol/T2/owner/disconnect-asked-for-before-accept-sync", test_asked_for_before_accept_sync);
   g_test_add_func ("/protocol/T2/owner/disconnect-asked-for-before-flush-sync", test_asked_for_before_flush_sync);
   g_test_add_data_func ("/protocol/S6/owner/disconnect-sync-interrupts-open-sync", GINT_TO_POINTER (BEGIN_BY_OPEN),
