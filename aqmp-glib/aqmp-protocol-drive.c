@@ -56,8 +56,8 @@ aqmp_protocol_resume_vfuncs (AqmpProtocol *self,
   priv->n_receiving += n_vfuncs;
 }
 
-static GError *
-not_inside_vfunc (AqmpProtocol *self)
+GError *
+aqmp_protocol_not_inside_vfunc (AqmpProtocol *self)
 {
   return g_error_new (AQMP_ERROR, AQMP_ERROR_STATE,
                       _("%s is in state “%s”, and this is inside one of its virtual functions, which must not block: use the "
@@ -74,7 +74,7 @@ aqmp_protocol_acquire (AqmpProtocol  *self,
   if (*context == NULL || aqmp_protocol_get_private (self)->n_vfuncs == 0)
     return TRUE;
 
-  g_propagate_error (error, not_inside_vfunc (self));
+  g_propagate_error (error, aqmp_protocol_not_inside_vfunc (self));
   aqmp_protocol_release (g_steal_pointer (context));
   return FALSE;
 }
