@@ -59,8 +59,8 @@ aqmp_protocol_resume_vfuncs (AqmpProtocol *self,
   priv->n_receiving += n_vfuncs;
 }
 
-static GError *
-not_inside_vfunc (AqmpProtocol *self)
+GError *
+aqmp_protocol_not_inside_vfunc (AqmpProtocol *self)
 {
   return g_error_new (AQMP_ERROR, AQMP_ERROR_STATE,
                       _("%s is in state “%s”, and this is inside one of its virtual functions, which must not block: use the "
@@ -77,7 +77,7 @@ aqmp_protocol_acquire (AqmpProtocol  *self,
   if (*context == NULL || aqmp_protocol_get_private (self)->n_vfuncs == 0)
     return TRUE;
 
-  g_propagate_error (error, not_inside_vfunc (self));
+  g_propagate_error (error, aqmp_protocol_not_inside_vfunc (self));
   aqmp_protocol_release (g_steal_pointer (context));
   return FALSE;
 }
@@ -474,8 +474,10 @@ aqmp_protocol_steal_deferred_locked (AqmpProtocol *self,
   steal_queue (&priv->deferred_events, stolen);
   steal_queue (&priv->deferred_states, stolen);
   steal_queue (&priv->deferred_calls, stolen);
+  /* It calls nobody, so it is not counted among them. */
   if (priv->deferral_marker != NULL)
-    g_queue_push_tail (stolen, g_steal_pointer (&priv->deferral_marker));
+    g_source_destroy (priv->deferral_marker);
+  g_clear_pointer (&priv->deferral_marker, g_source_unref);
 }
 
 /* Without telling anybody: it is the end of the object. */

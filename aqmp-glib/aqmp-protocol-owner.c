@@ -39,17 +39,23 @@ ensure_context (AqmpProtocol *self)
     priv->context = g_main_context_ref (g_main_context_default ());
 }
 
+GMainContext *
+aqmp_protocol_acquire_context_locked (AqmpProtocol *self)
+{
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  ensure_context (self);
+  return acquire_if_owner (priv) ? g_main_context_ref (priv->context) : NULL;
+}
+
 /* Any thread. */
 GMainContext *
 aqmp_protocol_acquire_context (AqmpProtocol *self)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  GMainContext *context = NULL;
+  GMainContext *context;
 
   aqmp_protocol_lock (self);
-  ensure_context (self);
-  if (acquire_if_owner (priv))
-    context = g_main_context_ref (priv->context);
+  context = aqmp_protocol_acquire_context_locked (self);
   aqmp_protocol_unlock (self);
 
   return context;

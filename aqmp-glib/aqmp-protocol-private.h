@@ -170,6 +170,7 @@ gboolean      aqmp_protocol_is_event_heard        (AqmpProtocol  *self,
 gboolean      aqmp_protocol_acquire               (AqmpProtocol  *self,
                                                    GMainContext **context,
                                                    GError       **error);
+GError       *aqmp_protocol_not_inside_vfunc      (AqmpProtocol  *self);
 /* @context: (transfer full) (nullable) */
 void          aqmp_protocol_release               (GMainContext  *context);
 /* With the owner's context acquired: reads and writes, calling virtual functions and nobody else, until it is @done or the session is over.
@@ -230,6 +231,7 @@ char         *aqmp_protocol_dup_name              (AqmpProtocol   *self);
 
 /* (transfer full) (nullable): the owner's context, acquired, if this thread is the one that runs it or could */
 GMainContext *aqmp_protocol_acquire_context       (AqmpProtocol   *self);
+GMainContext *aqmp_protocol_acquire_context_locked (AqmpProtocol *self);
 
 /* What was not done yet, now. Owner's thread, inside a blocking call. */
 void          aqmp_protocol_serve_invocations     (AqmpProtocol   *self);

@@ -64,6 +64,8 @@ claim_locked (Blocking *blocking,
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (blocking->self);
 
+  if (begins_session && priv->runstate != AQMP_RUNSTATE_IDLE)
+    return FALSE;
   if (blocking->owned == NULL && (priv->runstate != AQMP_RUNSTATE_IDLE || priv->n_becoming_idle > 0))
     return FALSE;
   if (!aqmp_protocol_claim_locked (blocking->self, left))
@@ -78,7 +80,8 @@ claim_locked (Blocking *blocking,
   return FALSE;
 }
 
-/* From here on nobody else takes it for his. @outer: the caller's thread-default context */
+/* From here on nobody else takes it for his. One who may not have it never holds a context in between: its owner may need that.
+   @outer: the caller's thread-default context. FALSE: inside a virtual function */
 static gboolean
 claim (Blocking     *blocking,
        gboolean      begins_session,
@@ -87,21 +90,26 @@ claim (Blocking     *blocking,
   AqmpProtocol *self = blocking->self;
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   GQueue left = G_QUEUE_INIT;
-  gboolean claimed;
+  gboolean possible;
 
   aqmp_protocol_lock (self);
-  claimed = claim_locked (blocking, begins_session, &left);
-  if (claimed)
+  blocking->owned = aqmp_protocol_acquire_context_locked (self);
+  possible = blocking->owned == NULL || priv->n_vfuncs == 0;
+  blocking->taken_over = possible && claim_locked (blocking, begins_session, &left);
+  if (blocking->taken_over)
     {
       gboolean stays = blocking->owned != NULL && (priv->runstate != AQMP_RUNSTATE_IDLE || priv->inner_context != NULL);
 
       blocking->home = g_main_context_ref (stays ? blocking->owned : outer);
+      blocking->holds_home = g_main_context_acquire (blocking->home);
       aqmp_protocol_set_owner_locked (self, blocking->own);
     }
+  else
+    aqmp_protocol_release (g_steal_pointer (&blocking->owned));
   aqmp_protocol_unlock (self);
 
   aqmp_protocol_drop_left (self, &left);
-  return claimed;
+  return possible;
 }
 
 static void
@@ -109,8 +117,6 @@ take_over (Blocking *blocking)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (blocking->self);
 
-  blocking->taken_over = TRUE;
-  blocking->holds_home = g_main_context_acquire (blocking->home);
   blocking->outer_before = g_steal_pointer (&priv->outer_context);
   blocking->inner_before = priv->inner_context;
   blocking->held_before = priv->holds_outer;
@@ -129,18 +135,18 @@ begin_blocking (Blocking      *blocking,
                 GError       **error)
 {
   g_autoptr (GMainContext) outer = g_main_context_ref_thread_default ();
-  GMainContext *owned;
+  g_autoptr (GMainContext) own = g_main_context_new ();
 
-  if (!aqmp_protocol_acquire (self, &owned, error))
-    return FALSE;
+  *blocking = (Blocking) { .self = self, .own = own };
+  if (!claim (blocking, begins_session, outer))
+    {
+      g_propagate_error (error, aqmp_protocol_not_inside_vfunc (self));
+      return FALSE;
+    }
 
-  *blocking = (Blocking) {
-    .self = g_object_ref (self),
-    .own = g_main_context_new (),
-    .owned = owned,
-  };
-  g_main_context_push_thread_default (blocking->own);
-  if (claim (blocking, begins_session, outer))
+  g_object_ref (self);
+  g_main_context_push_thread_default (g_steal_pointer (&own));
+  if (blocking->taken_over)
     take_over (blocking);
   return TRUE;
 }
@@ -158,6 +164,10 @@ got_result (GObject      *self,
 static void
 wait_for_result (Blocking *blocking)
 {
+  /* What others have asked for before is in the caller's context, which is not run. */
+  if (blocking->taken_over)
+    aqmp_protocol_serve_invocations (blocking->self);
+
   while (blocking->result == NULL)
     g_main_context_iteration (blocking->own, TRUE);
 }
@@ -185,10 +195,12 @@ give_back (Blocking *blocking)
   if (moves)
     aqmp_protocol_set_owner_locked (self, blocking->home);
   aqmp_protocol_unclaim_locked (self);
-  aqmp_protocol_unlock (self);
-
+  /* Not later: whoever claims it next, or runs this context, may be there at once. */
   if (blocking->holds_home)
     g_main_context_release (blocking->home);
+  if (blocking->owned != NULL)
+    g_main_context_release (blocking->owned);
+  aqmp_protocol_unlock (self);
 }
 
 static void
@@ -205,7 +217,7 @@ end_blocking (Blocking *blocking)
   g_clear_object (&blocking->result);
   g_main_context_unref (blocking->own);
   g_clear_pointer (&blocking->home, g_main_context_unref);
-  aqmp_protocol_release (blocking->owned);
+  g_clear_pointer (&blocking->owned, g_main_context_unref);
   g_object_unref (blocking->self);
 }
 
