@@ -386,7 +386,7 @@ aqmp_event_listener_get_history (AqmpEventListener *self)
 {
   g_return_val_if_fail (AQMP_IS_EVENT_LISTENER (self), NULL);
 
-  return G_LIST_MODEL (aqmp_event_queue_get_history (self->queue)->events);
+  return aqmp_event_history_get_list (aqmp_event_queue_get_history (self->queue));
 }
 
 /**
