@@ -86,6 +86,16 @@ unwatch (Watcher *watcher)
   g_string_free (watcher->changes, TRUE);
 }
 
+static void
+count_change (GListModel *history,
+              guint       position,
+              guint       n_removed,
+              guint       n_added,
+              guint      *n_changes)
+{
+  (*n_changes)++;
+}
+
 /* --- What is in it ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -149,6 +159,29 @@ test_trimming (void)
   check_history (listener, "A B C ");
   event_send_at_once (mock, "D E");
   test_ping (client, mock);
+  check_history (listener, "C D E ");
+  event_close (client, mock);
+}
+
+/* Asked for only afterwards, it is the same list. */
+static void
+test_asked_for_late (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = event_connect (mock);
+  g_autoptr (AqmpEventListener) listener = event_listen (client, NULL);
+  GListModel *history;
+
+  aqmp_event_listener_set_history_size (listener, 2);
+  aqmp_event_listener_set_history_size (listener, 3);
+  event_send_at_once (mock, "A B C D");
+  test_ping (client, mock);
+  event_check_taken (listener, "A B C D ");
+  history = aqmp_event_listener_get_history (listener);
+  check_history (listener, "B C D ");
+  event_send_at_once (mock, "E");
+  test_ping (client, mock);
+  g_assert_true (aqmp_event_listener_get_history (listener) == history);
   check_history (listener, "C D E ");
   event_close (client, mock);
 }
@@ -330,6 +363,53 @@ test_size_while_late (void)
   sync_client_close (client);
 }
 
+/* Nor are more kept than there is room for. */
+static void
+test_late_is_bounded (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = sync_client_connect (mock, MOCK_GREETING_PLAIN);
+  g_autoptr (AqmpEventListener) listener = event_listen (client, NULL);
+  Watcher watcher;
+
+  watch (&watcher, listener);
+  aqmp_event_listener_set_history_size (listener, 3);
+  event_count_made ();
+  mock_send_repeated (mock, "{\"event\": \"NOISE\"}", 1000);
+  sync_ping (client, mock);
+  aqmp_event_listener_clear (listener);
+  g_assert_cmpuint (event_count_made (), ==, 997);
+  test_dispatch_pending ();
+  check_history (listener, "NOISE NOISE NOISE ");
+  unwatch (&watcher);
+  mock_expect_eof (mock);
+  sync_client_close (client);
+}
+
+/* Nobody watches any more: what comes then still is behind what has waited. */
+static void
+test_unwatched_while_late (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = sync_client_connect (mock, MOCK_GREETING_PLAIN);
+  g_autoptr (AqmpEventListener) listener = event_listen (client, NULL);
+  gulong handler;
+  guint n_changes = 0;
+
+  aqmp_event_listener_set_history_size (listener, 10);
+  handler = g_signal_connect (aqmp_event_listener_get_history (listener), "items-changed", G_CALLBACK (count_change), &n_changes);
+  event_send_at_once (mock, "A B");
+  sync_ping (client, mock);
+  g_signal_handler_disconnect (aqmp_event_listener_get_history (listener), handler);
+  event_send_at_once (mock, "C");
+  sync_ping (client, mock);
+  test_dispatch_pending ();
+  check_history (listener, "A B C ");
+  g_assert_cmpuint (n_changes, ==, 0);
+  mock_expect_eof (mock);
+  sync_client_close (client);
+}
+
 /* The listener is gone before the loop runs; who watches has the list. */
 static void
 test_dropped_while_late (void)
@@ -451,6 +531,7 @@ main (int    argc,
   g_test_add_func ("/client/Q16/history/none-by-default", test_none_by_default);
   g_test_add_func ("/client/Q16/history/content", test_content);
   g_test_add_func ("/client/Q16/history/trimming", test_trimming);
+  g_test_add_func ("/client/Q16/history/asked-for-late", test_asked_for_late);
   g_test_add_func ("/client/Q16/history/set-size", test_set_size);
   g_test_add_func ("/client/Q16/history/watched", test_watched);
   g_test_add_func ("/client/T3/history/not-while-blocking", test_not_while_blocking);
@@ -458,6 +539,8 @@ main (int    argc,
   g_test_add_func ("/client/T3/history/not-in-next-sync", test_not_in_next_sync);
   g_test_add_func ("/client/T3/history/unwatched", test_unwatched);
   g_test_add_func ("/client/T3/history/size-while-late", test_size_while_late);
+  g_test_add_func ("/client/T3/history/late-is-bounded", test_late_is_bounded);
+  g_test_add_func ("/client/T3/history/unwatched-while-late", test_unwatched_while_late);
   g_test_add_func ("/client/T3/history/dropped-while-late", test_dropped_while_late);
   g_test_add_func ("/client/T3/history/client-dropped-while-late", test_client_dropped_while_late);
   g_test_add_func ("/client/T4/history/size-in-watcher", test_size_in_watcher);

@@ -341,6 +341,28 @@ test_in_filter (void)
   event_close (client, mock);
 }
 
+/* What came during the handshake is told outside of all virtual functions: a filter must not block there, either. */
+static void
+test_in_filter_early (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = aqmp_client_new (NULL);
+  g_autoptr (AqmpEventListener) first = event_listen (client, NULL);
+  Try try = { first };
+  g_autoptr (AqmpEventListener) listener = aqmp_client_listen (client, NULL, try_in_filter, &try, NULL);
+  g_autoptr (GError) error = NULL;
+
+  script_event_ping (mock);
+  mock_negotiate (mock, MOCK_GREETING_PLAIN);
+  test_connect (client, mock, &error);
+  g_assert_no_error (error);
+  test_ping (client, mock);
+  check_refused (&try);
+  event_check_taken (first, "POKE WANTED ");
+  event_check_taken (listener, "POKE WANTED ");
+  event_close (client, mock);
+}
+
 static void
 test_in_vfunc (gconstpointer data)
 {
@@ -584,6 +606,7 @@ main (int    argc,
   g_test_add_func ("/client/T3/next/cancel-races-event", test_cancel_races_event);
   g_test_add_func ("/client/T3/next/stopped-meanwhile", test_stopped_meanwhile);
   g_test_add_func ("/client/T3/next/refused/filter-of-listener", test_in_filter);
+  g_test_add_func ("/client/T3/next/refused/filter-of-listener-early", test_in_filter_early);
   for (vfunc = SYNC_IN_MESSAGE_RECEIVED; vfunc <= SYNC_IN_FRAME; vfunc++)
     {
       g_autofree char *path = g_strconcat ("/client/T3/next/refused/", sync_vfunc_names[vfunc], NULL);
