@@ -370,6 +370,7 @@ test_anew_not_this_one (void)
 
   event_send_at_once (mock, "NOW AFTER");
   test_ping (client, mock);
+  event_check_taken (listener, "NOW AFTER ");
   event_check_taken (story.new, "AFTER ");
   event_forget (story.new);
   event_close (client, mock);

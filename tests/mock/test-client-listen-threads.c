@@ -310,6 +310,7 @@ test_takers (void)
       g_autofree char *result = test_execute (takers.client, "event", NULL, &error);
 
       g_assert_no_error (error);
+      g_assert_nonnull (result);
     }
   test_wait_until (g_atomic_int_get (&takers.n_taken) == (int) n_notes);
   aqmp_event_listener_stop (takers.listener);
