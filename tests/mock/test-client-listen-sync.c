@@ -587,6 +587,36 @@ test_other_thread_cancels (void)
   check_other_thread (TRUE);
 }
 
+/* The owner has no loop, but blocking calls: these serve whoever waits elsewhere. */
+static void
+test_other_thread_while_blocking (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = sync_client_connect (mock, MOCK_GREETING_PLAIN);
+  g_autoptr (AqmpEventListener) listener = event_listen (client, NULL);
+  Taker taker = { listener, NULL, g_string_new (NULL) };
+  GThread *thread = g_thread_new ("takes", take_all, &taker);
+  gint64 end = g_get_monotonic_time () + test_bound_us ();
+
+  event_send_at_once (mock, "A B");
+  sync_ping (client, mock);
+  event_send_at_once (mock, "C");
+  sync_ping (client, mock);
+  /* It has to come there, too. */
+  while (g_atomic_int_get (&taker.n_taken) < 3)
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      sync_ping (client, mock);
+    }
+  aqmp_event_listener_stop (listener);
+  g_thread_join (thread);
+  g_assert_cmpstr (taker.names->str, ==, "A B C ");
+  g_clear_error (&taker.error);
+  g_string_free (taker.names, TRUE);
+  mock_expect_eof (mock);
+  sync_client_close (client);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -618,6 +648,7 @@ main (int    argc,
   g_test_add_func ("/client/T3/next/in-watcher-of-history", test_in_watcher);
   g_test_add_func ("/client/T3/next/other-thread", test_other_thread);
   g_test_add_func ("/client/T3/next/other-thread-cancels", test_other_thread_cancels);
+  g_test_add_func ("/client/T3/next/other-thread-while-blocking", test_other_thread_while_blocking);
 
   return g_test_run ();
 }
