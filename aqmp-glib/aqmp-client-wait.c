@@ -458,7 +458,7 @@ aqmp_client_wait_event_sync (AqmpClient          *self,
   g_return_val_if_fail (timeout_ms >= -1, NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  result = aqmp_protocol_block (AQMP_PROTOCOL (self), FALSE, begin, &arguments, error);
+  result = aqmp_protocol_block (AQMP_PROTOCOL (self), begin, &arguments, error);
   return result != NULL ? aqmp_client_wait_event_finish (self, result, error) : NULL;
 }
 
@@ -507,6 +507,6 @@ aqmp_client_execute_and_wait_sync (AqmpClient          *self,
 
   if (reply != NULL)
     *reply = NULL;
-  result = aqmp_protocol_block (AQMP_PROTOCOL (self), FALSE, begin, &all, error);
+  result = aqmp_protocol_block (AQMP_PROTOCOL (self), begin, &all, error);
   return result != NULL ? aqmp_client_execute_and_wait_finish (self, result, reply, error) : NULL;
 }

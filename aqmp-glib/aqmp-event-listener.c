@@ -289,7 +289,7 @@ aqmp_event_listener_next_sync (AqmpEventListener  *self,
       return NULL;
     }
 
-  result = aqmp_protocol_block (AQMP_PROTOCOL (client), FALSE, begin_next, &arguments, error);
+  result = aqmp_protocol_block (AQMP_PROTOCOL (client), begin_next, &arguments, error);
   return result != NULL ? aqmp_event_listener_next_finish (self, result, error) : NULL;
 }
 

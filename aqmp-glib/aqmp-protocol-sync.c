@@ -12,8 +12,16 @@
    the session belongs to this thread, or to nobody yet, it moves into that context for the time; otherwise the owner does
    the work, in its context, and only the result comes here. */
 
+typedef enum
+{
+  BEGINS_SESSION,
+  IS_FOR_SESSION,
+  ONLY_WAITS,      /* for what a session brings: then nobody is called, and an idle object is left alone */
+} Kind;
+
 typedef struct
 {
+  Kind          kind;
   AqmpProtocol *self;         /* (owned) */
   GMainContext *own;          /* (owned) */
   GMainContext *home;         /* (owned): where the session belongs after this */
@@ -55,11 +63,12 @@ aqmp_protocol_reenter_inner_context (GMainContext *inner,
 /* Locked. An object that is idle belongs to whoever uses it, unless its last owner is still telling of that, or may be doing
    something else with it: that is not so if nobody can run its context meanwhile. Beginning a session is for one thread only. */
 static gboolean
-can_claim (Blocking *blocking,
-           gboolean  begins_session)
+can_claim (Blocking *blocking)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (blocking->self);
 
+  if (blocking->kind == ONLY_WAITS)
+    return blocking->owned != NULL && priv->runstate != AQMP_RUNSTATE_IDLE;
   if (blocking->owned != NULL)
     return TRUE;
   if (priv->runstate != AQMP_RUNSTATE_IDLE || priv->n_becoming_idle > 0)
@@ -67,13 +76,12 @@ can_claim (Blocking *blocking,
 
   if (g_main_context_acquire (priv->context))
     blocking->owned = g_main_context_ref (priv->context);
-  return blocking->owned != NULL || begins_session;
+  return blocking->owned != NULL || blocking->kind == BEGINS_SESSION;
 }
 
 /* From here on nobody else takes it for his. @outer: the caller's thread-default context */
 static gboolean
 claim (Blocking     *blocking,
-       gboolean      begins_session,
        GMainContext *outer)
 {
   AqmpProtocol *self = blocking->self;
@@ -81,7 +89,7 @@ claim (Blocking     *blocking,
   gboolean claimed;
 
   aqmp_protocol_lock (self);
-  claimed = can_claim (blocking, begins_session);
+  claimed = can_claim (blocking);
   if (claimed)
     {
       gboolean stays = blocking->owned != NULL && (priv->runstate != AQMP_RUNSTATE_IDLE || priv->inner_context != NULL);
@@ -108,6 +116,8 @@ take_over (Blocking *blocking)
     priv->holds_outer = blocking->holds_home;
   priv->outer_context = g_main_context_ref (blocking->outer_before != NULL ? blocking->outer_before : blocking->home);
   priv->inner_context = blocking->own;
+  if (blocking->kind == ONLY_WAITS)
+    priv->n_drives++;
   aqmp_protocol_resume_deferral (blocking->self);
   aqmp_protocol_attach_to_context (blocking->self, blocking->own);
 }
@@ -115,7 +125,7 @@ take_over (Blocking *blocking)
 static gboolean
 begin_blocking (Blocking      *blocking,
                 AqmpProtocol  *self,
-                gboolean       begins_session,
+                Kind           kind,
                 GError       **error)
 {
   g_autoptr (GMainContext) outer = g_main_context_ref_thread_default ();
@@ -125,12 +135,13 @@ begin_blocking (Blocking      *blocking,
     return FALSE;
 
   *blocking = (Blocking) {
+    .kind = kind,
     .self = g_object_ref (self),
     .own = g_main_context_new (),
     .owned = owned,
   };
   g_main_context_push_thread_default (blocking->own);
-  if (claim (blocking, begins_session, outer))
+  if (claim (blocking, outer))
     take_over (blocking);
   return TRUE;
 }
@@ -167,6 +178,8 @@ give_back (Blocking *blocking)
   priv->inner_context = blocking->inner_before;
 
   priv->holds_outer = blocking->held_before;
+  if (blocking->kind == ONLY_WAITS)
+    priv->n_drives--;
   aqmp_protocol_settle_deferral (self, moves ? blocking->home : priv->context);
   if (moves)
     {
@@ -203,7 +216,7 @@ begin_session (Blocking      *blocking,
                AqmpProtocol  *self,
                GError       **error)
 {
-  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, error) || !begin_blocking (blocking, self, TRUE, error))
+  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, error) || !begin_blocking (blocking, self, BEGINS_SESSION, error))
     return FALSE;
   if (blocking->taken_over)
     return TRUE;
@@ -215,17 +228,17 @@ begin_session (Blocking      *blocking,
   return FALSE;
 }
 
-GAsyncResult *
-aqmp_protocol_block (AqmpProtocol   *self,
-                     gboolean        begins_session,
-                     AqmpBeginFunc   begin,
-                     gpointer        data,
-                     GError        **error)
+static GAsyncResult *
+run_blocking (AqmpProtocol   *self,
+              Kind            kind,
+              AqmpBeginFunc   begin,
+              gpointer        data,
+              GError        **error)
 {
   Blocking blocking;
   GAsyncResult *result;
 
-  if (begins_session ? !begin_session (&blocking, self, error) : !begin_blocking (&blocking, self, FALSE, error))
+  if (kind == BEGINS_SESSION ? !begin_session (&blocking, self, error) : !begin_blocking (&blocking, self, kind, error))
     return NULL;
 
   begin (data, got_result, &blocking);
@@ -234,6 +247,15 @@ aqmp_protocol_block (AqmpProtocol   *self,
   end_blocking (&blocking);
 
   return result;
+}
+
+GAsyncResult *
+aqmp_protocol_block (AqmpProtocol   *self,
+                     AqmpBeginFunc   begin,
+                     gpointer        data,
+                     GError        **error)
+{
+  return run_blocking (self, ONLY_WAITS, begin, data, error);
 }
 
 typedef void     (*Begin)  (AqmpProtocol        *self,
@@ -301,7 +323,8 @@ block (Arguments      *arguments,
        Finish          finish,
        GError        **error)
 {
-  g_autoptr (GAsyncResult) result = aqmp_protocol_block (arguments->self, begins_session, begin, arguments, error);
+  Kind kind = begins_session ? BEGINS_SESSION : IS_FOR_SESSION;
+  g_autoptr (GAsyncResult) result = run_blocking (arguments->self, kind, begin, arguments, error);
 
   return result != NULL && finish (arguments->self, result, error);
 }
