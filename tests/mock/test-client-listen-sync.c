@@ -158,6 +158,39 @@ test_deferred (void)
 }
 
 static void
+note_runstate (AqmpClient   *client,
+               AqmpRunstate  runstate,
+               GString      *text)
+{
+  g_string_append_printf (text, "→%d ", (int) runstate);
+}
+
+/* The end of the session as well: only the session's virtual functions are called. */
+static void
+test_end_is_deferred (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = sync_client_connect (mock, MOCK_GREETING_PLAIN);
+  g_autoptr (AqmpEventListener) listener = event_listen (client, "WANTED");
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_signal_connect (client, "runstate-changed", G_CALLBACK (note_runstate), text);
+  aqmp_client_execute_async (client, "begin", NULL, AQMP_EXECUTE_FLAGS_NONE, NULL, note_reply, text);
+  mock_expect (mock, "{'execute': 'begin'}");
+  mock_close (mock);
+  g_assert_null (aqmp_event_listener_next_sync (listener, NULL, &error));
+  test_assert_error (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED, "");
+  g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (client)), ==, AQMP_RUNSTATE_DISCONNECTING);
+  g_assert_cmpstr (text->str, ==, "");
+  test_dispatch_pending ();
+  g_assert_cmpstr (text->str, ==, "→3 failed ");
+  g_signal_handlers_disconnect_by_data (client, text);
+  aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (client), NULL, NULL);
+  sync_client_close (client);
+}
+
+static void
 test_session_ends (void)
 {
   g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
@@ -631,6 +664,7 @@ main (int    argc,
   g_test_add_func ("/client/T3/next/many", test_many_sync);
   g_test_add_func ("/client/T3/next/writes", test_next_sync_writes);
   g_test_add_func ("/client/T3/next/deferred", test_deferred);
+  g_test_add_func ("/client/T3/next/end-is-deferred", test_end_is_deferred);
   g_test_add_func ("/client/T3/next/session-ends", test_session_ends);
   g_test_add_func ("/client/T3/next/cancel", test_cancel);
   g_test_add_func ("/client/T3/next/cancel-races-event", test_cancel_races_event);

@@ -319,6 +319,112 @@ test_client_goes (void)
     }
 }
 
+/* --- Sessions come and go ----------------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  AqmpEventListener *listener;
+  gint               stops;    /* atomic */
+  gint               n_calls;  /* atomic */
+} Asker;
+
+static gpointer
+ask_always (gpointer data)
+{
+  Asker *asker = data;
+
+  while (!g_atomic_int_get (&asker->stops))
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AqmpEvent) event = aqmp_event_listener_next_sync (asker->listener, NULL, &error);
+
+      if (event == NULL)
+        g_assert_true (g_error_matches (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED) ||
+                       g_error_matches (error, AQMP_ERROR, AQMP_ERROR_STATE));
+      g_atomic_int_inc (&asker->n_calls);
+      g_usleep (10);
+    }
+
+  return NULL;
+}
+
+static void
+sync_check_event (AqmpClient *client)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) node = aqmp_client_execute_sync (client, "event", NULL, AQMP_EXECUTE_FLAGS_NONE, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (node);
+}
+
+/* Somebody waits for events in all states, and is neither in the way of the owner nor forgotten. */
+static void
+check_sessions (gboolean blocking)
+{
+  AqmpClient *client = echo_peer_new_client (ECHO_PEER_OFFERS_OOB);
+  Asker asker = { event_listen (client, NULL), FALSE, 0 };
+  GThread *threads[2];
+  guint n_rounds = count_rounds (400);
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("asks", ask_always, &asker);
+
+  for (i = 0; i < n_rounds; i++)
+    {
+      g_autoptr (GIOStream) stream = NULL;
+      EchoPeer *peer = echo_peer_new (ECHO_PEER_OFFERS_OOB, &stream);
+      g_autoptr (GError) error = NULL;
+      g_auto (TestSlot) slot = TEST_SLOT_INIT;
+      g_autoptr (GAsyncResult) result = NULL;
+
+      if (blocking)
+        {
+          aqmp_protocol_open_sync (AQMP_PROTOCOL (client), stream, NULL, &error);
+          g_assert_no_error (error);
+          sync_check_event (client);
+          aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (client), NULL, &error);
+          g_assert_no_error (error);
+        }
+      else
+        {
+          g_autofree char *reply = NULL;
+
+          aqmp_protocol_open_async (AQMP_PROTOCOL (client), stream, NULL, test_slot_callback, &slot);
+          result = test_await (&slot);
+          aqmp_protocol_open_finish (AQMP_PROTOCOL (client), result, &error);
+          g_assert_no_error (error);
+          reply = test_execute (client, "event", NULL, &error);
+          g_assert_no_error (error);
+          test_disconnect (client, &error);
+          g_assert_no_error (error);
+        }
+      g_clear_object (&stream);
+      echo_peer_free (peer);
+    }
+
+  g_atomic_int_set (&asker.stops, TRUE);
+  for (i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+  g_assert_cmpint (g_atomic_int_get (&asker.n_calls), >, 0);
+  event_forget (asker.listener);
+  test_dispatch_pending ();
+  g_assert_finalize_object (client);
+}
+
+static void
+test_sessions (void)
+{
+  check_sessions (FALSE);
+}
+
+static void
+test_sessions_blocking (void)
+{
+  check_sessions (TRUE);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -332,6 +438,9 @@ main (int    argc,
   g_test_add_func ("/client/Q16/threads/meddle", test_meddle);
   g_test_add_func ("/client/Q16/threads/execute-and-wait", test_execute_and_wait);
   g_test_add_func ("/client/Q16/threads/client-goes", test_client_goes);
+
+  g_test_add_func ("/client/Q16/threads/sessions", test_sessions);
+  g_test_add_func ("/client/Q16/threads/sessions-blocking", test_sessions_blocking);
 
   return g_test_run ();
 }
