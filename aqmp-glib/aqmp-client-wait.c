@@ -6,7 +6,7 @@
 
 #include <glib/gi18n-lib.h>
 
-#include "aqmp-error.h"
+#include "aqmp-error-private.h"
 #include "aqmp-event-listener-private.h"
 #include "aqmp-protocol-private.h"
 
@@ -209,11 +209,17 @@ waiting_free (gpointer data)
 static GError *
 failure_event (AqmpEvent *event)
 {
-  g_autoptr (GBytes) text = aqmp_event_to_bytes (event);
+  JsonObject *data = aqmp_event_get_data (event);
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *excerpt = NULL;
 
-  return g_error_new (AQMP_ERROR, AQMP_ERROR_EVENT, _("The server reports a failure by the event %s: %.*s"),
-                      aqmp_event_get_name (event), (int) MIN (g_bytes_get_size (text), 512),
-                      (const char *) g_bytes_get_data (text, NULL));
+  if (data == NULL || !aqmp_json_append_object (text, data, NULL))
+    return g_error_new (AQMP_ERROR, AQMP_ERROR_EVENT, _("The server reports a failure by the event %s"),
+                        aqmp_event_get_name (event));
+
+  excerpt = aqmp_excerpt (text->str, text->len);
+  return g_error_new (AQMP_ERROR, AQMP_ERROR_EVENT, _("The server reports a failure by the event %s: %s"),
+                      aqmp_event_get_name (event), excerpt);
 }
 
 /* Once both have come. What the command says goes first: without it the event would not be there. */
@@ -455,7 +461,7 @@ aqmp_client_wait_event_sync (AqmpClient          *self,
   g_return_val_if_fail (timeout_ms >= -1, NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  result = aqmp_protocol_block (AQMP_PROTOCOL (self), FALSE, begin, &arguments, error);
+  result = aqmp_protocol_block (AQMP_PROTOCOL (self), begin, &arguments, error);
   return result != NULL ? aqmp_client_wait_event_finish (self, result, error) : NULL;
 }
 
@@ -504,6 +510,6 @@ aqmp_client_execute_and_wait_sync (AqmpClient          *self,
 
   if (reply != NULL)
     *reply = NULL;
-  result = aqmp_protocol_block (AQMP_PROTOCOL (self), FALSE, begin, &all, error);
+  result = aqmp_protocol_block (AQMP_PROTOCOL (self), begin, &all, error);
   return result != NULL ? aqmp_client_execute_and_wait_finish (self, result, reply, error) : NULL;
 }

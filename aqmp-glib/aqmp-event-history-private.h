@@ -13,13 +13,15 @@ G_BEGIN_DECLS
 /* The latest events of a listener, as a list that others can watch. Owner's thread. */
 typedef struct
 {
-  GListStore *events;  /* (owned) (element-type AqmpEvent) */
+  GListStore *events;  /* (owned) (element-type AqmpEvent) (nullable): NULL until somebody wants it */
   guint       size;
   GQueue      late;    /* (element-type AqmpEvent) (owned): not in the list yet */
 } AqmpEventHistory;
 
 void        aqmp_event_history_init        (AqmpEventHistory *self);
 void        aqmp_event_history_clear       (AqmpEventHistory *self);
+/* (transfer none) */
+GListModel *aqmp_event_history_get_list    (AqmpEventHistory *self);
 void        aqmp_event_history_append      (AqmpEventHistory *self,
                                             AqmpEvent        *event);
 /* The list will have it when append_late() is called. TRUE: it is the first of these. */

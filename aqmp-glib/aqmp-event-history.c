@@ -9,7 +9,7 @@
 void
 aqmp_event_history_init (AqmpEventHistory *self)
 {
-  self->events = g_list_store_new (AQMP_TYPE_EVENT);
+  self->events = NULL;
   self->size = 0;
   g_queue_init (&self->late);
 }
@@ -18,7 +18,18 @@ void
 aqmp_event_history_clear (AqmpEventHistory *self)
 {
   g_queue_clear_full (&self->late, g_object_unref);
-  g_object_unref (self->events);
+  g_clear_object (&self->events);
+}
+
+/* Not before: most listeners need none. And these are made in any thread, but GLib 2.74 races with itself where several make such a
+   list. */
+GListModel *
+aqmp_event_history_get_list (AqmpEventHistory *self)
+{
+  if (self->events == NULL)
+    self->events = g_list_store_new (AQMP_TYPE_EVENT);
+
+  return G_LIST_MODEL (self->events);
 }
 
 /* Each change tells whoever watches, who may change the history again: so it is looked at anew each time, and the list is not
@@ -37,11 +48,12 @@ void
 aqmp_event_history_append (AqmpEventHistory *self,
                            AqmpEvent        *event)
 {
-  g_autoptr (GListStore) events = g_object_ref (self->events);
+  g_autoptr (GListStore) events = NULL;
 
   if (self->size == 0)
     return;
 
+  events = G_LIST_STORE (g_object_ref (aqmp_event_history_get_list (self)));
   make_room (events, self->size - 1);
   g_list_store_append (events, event);
 }
@@ -79,17 +91,19 @@ aqmp_event_history_forget_late (AqmpEventHistory *self)
 gboolean
 aqmp_event_history_is_watched (AqmpEventHistory *self)
 {
-  return g_signal_has_handler_pending (self->events, g_signal_lookup ("items-changed", G_TYPE_LIST_MODEL), 0, TRUE);
+  return self->events != NULL &&
+         g_signal_has_handler_pending (self->events, g_signal_lookup ("items-changed", G_TYPE_LIST_MODEL), 0, TRUE);
 }
 
 void
 aqmp_event_history_set_size (AqmpEventHistory *self,
                              guint             size)
 {
-  g_autoptr (GListStore) events = g_object_ref (self->events);
+  g_autoptr (GListStore) events = self->events != NULL ? g_object_ref (self->events) : NULL;
 
   self->size = size;
   while (self->late.length > size)
     g_object_unref (g_queue_pop_head (&self->late));
-  make_room (events, size);
+  if (events != NULL)
+    make_room (events, size);
 }

@@ -291,7 +291,7 @@ aqmp_event_listener_next_sync (AqmpEventListener  *self,
       return NULL;
     }
 
-  result = aqmp_protocol_block (AQMP_PROTOCOL (client), FALSE, begin_next, &arguments, error);
+  result = aqmp_protocol_block (AQMP_PROTOCOL (client), begin_next, &arguments, error);
   return result != NULL ? aqmp_event_listener_next_finish (self, result, error) : NULL;
 }
 
@@ -388,7 +388,7 @@ aqmp_event_listener_get_history (AqmpEventListener *self)
 {
   g_return_val_if_fail (AQMP_IS_EVENT_LISTENER (self), NULL);
 
-  return G_LIST_MODEL (aqmp_event_queue_get_history (self->queue)->events);
+  return aqmp_event_history_get_list (aqmp_event_queue_get_history (self->queue));
 }
 
 /**

@@ -607,7 +607,7 @@ block (Arguments  *arguments,
        GError    **error)
 {
   AqmpProtocol *protocol = AQMP_PROTOCOL (aqmp_job_get_client (arguments->self));
-  g_autoptr (GAsyncResult) result = aqmp_protocol_block (protocol, FALSE, start_blocking, arguments, error);
+  g_autoptr (GAsyncResult) result = aqmp_protocol_block (protocol, start_blocking, arguments, error);
 
   return result != NULL && g_task_propagate_boolean (G_TASK (result), error);
 }

@@ -13,13 +13,29 @@ is_number (JsonNode *node)
          (json_node_get_value_type (node) == G_TYPE_INT64 || json_node_get_value_type (node) == G_TYPE_DOUBLE);
 }
 
-/* JSON has one kind of number. Two integers are compared as such: as doubles, large ones would seem equal. */
+/* Not as doubles, where large integers would seem equal to what is next to them. */
+static gboolean
+is_integer (JsonNode *node,
+            gint64    value)
+{
+  double number;
+
+  if (json_node_get_value_type (node) == G_TYPE_INT64)
+    return json_node_get_int (node) == value;
+
+  number = json_node_get_double (node);
+  return number >= -0x1p63 && number < 0x1p63 && (double) (gint64) number == number && (gint64) number == value;
+}
+
+/* JSON has one kind of number. */
 static gboolean
 numbers_equal (JsonNode *a,
                JsonNode *b)
 {
-  if (json_node_get_value_type (a) == G_TYPE_INT64 && json_node_get_value_type (b) == G_TYPE_INT64)
-    return json_node_get_int (a) == json_node_get_int (b);
+  if (json_node_get_value_type (a) == G_TYPE_INT64)
+    return is_integer (b, json_node_get_int (a));
+  if (json_node_get_value_type (b) == G_TYPE_INT64)
+    return is_integer (a, json_node_get_int (b));
 
   return json_node_get_double (a) == json_node_get_double (b);
 }

@@ -189,7 +189,6 @@ typedef void (*AqmpBeginFunc) (gpointer             data,
                                GAsyncReadyCallback  callback,
                                gpointer             user_data);
 GAsyncResult *aqmp_protocol_block                 (AqmpProtocol  *self,
-                                                   gboolean       begins_session,
                                                    AqmpBeginFunc  begin,
                                                    gpointer       data,
                                                    GError       **error);

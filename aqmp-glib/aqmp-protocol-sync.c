@@ -15,8 +15,16 @@
    the session belongs to this thread, or to nobody yet, it moves into that context for the time; otherwise the owner does
    the work, in its context, and only the result comes here. */
 
+typedef enum
+{
+  BEGINS_SESSION,
+  IS_FOR_SESSION,
+  ONLY_WAITS,      /* for what a session brings: then nobody is called, and an idle object is left alone */
+} Kind;
+
 typedef struct
 {
+  Kind          kind;
   AqmpProtocol *self;         /* (owned) */
   GMainContext *own;          /* (owned) */
   GMainContext *home;         /* (owned): where the session belongs after this */
@@ -59,21 +67,23 @@ aqmp_protocol_reenter_inner_context (GMainContext *inner,
    something else with it: that is not so if nobody can run its context meanwhile. @left: as for claim_locked() */
 static gboolean
 claim_locked (Blocking *blocking,
-              gboolean  begins_session,
               GQueue   *left)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (blocking->self);
+  gboolean idle = priv->runstate == AQMP_RUNSTATE_IDLE;
 
-  if (begins_session && priv->runstate != AQMP_RUNSTATE_IDLE)
+  if (blocking->kind == BEGINS_SESSION && !idle)
     return FALSE;
-  if (blocking->owned == NULL && (priv->runstate != AQMP_RUNSTATE_IDLE || priv->n_becoming_idle > 0))
+  if (blocking->kind == ONLY_WAITS && (idle || blocking->owned == NULL))
+    return FALSE;
+  if (blocking->owned == NULL && (!idle || priv->n_becoming_idle > 0))
     return FALSE;
   if (!aqmp_protocol_claim_locked (blocking->self, left))
     return FALSE;
 
   if (blocking->owned == NULL && g_main_context_acquire (priv->context))
     blocking->owned = g_main_context_ref (priv->context);
-  if (blocking->owned != NULL || begins_session)
+  if (blocking->owned != NULL || blocking->kind == BEGINS_SESSION)
     return TRUE;
 
   aqmp_protocol_unclaim_locked (blocking->self);
@@ -84,7 +94,6 @@ claim_locked (Blocking *blocking,
    @outer: the caller's thread-default context. FALSE: inside a virtual function */
 static gboolean
 claim (Blocking     *blocking,
-       gboolean      begins_session,
        GMainContext *outer)
 {
   AqmpProtocol *self = blocking->self;
@@ -95,7 +104,7 @@ claim (Blocking     *blocking,
   aqmp_protocol_lock (self);
   blocking->owned = aqmp_protocol_acquire_context_locked (self);
   possible = blocking->owned == NULL || priv->n_vfuncs == 0;
-  blocking->taken_over = possible && claim_locked (blocking, begins_session, &left);
+  blocking->taken_over = possible && claim_locked (blocking, &left);
   if (blocking->taken_over)
     {
       gboolean stays = blocking->owned != NULL && (priv->runstate != AQMP_RUNSTATE_IDLE || priv->inner_context != NULL);
@@ -124,6 +133,8 @@ take_over (Blocking *blocking)
     priv->holds_outer = blocking->holds_home;
   priv->outer_context = g_main_context_ref (blocking->outer_before != NULL ? blocking->outer_before : blocking->home);
   priv->inner_context = blocking->own;
+  if (blocking->kind == ONLY_WAITS)
+    priv->n_drives++;
   aqmp_protocol_resume_deferral (blocking->self);
   aqmp_protocol_attach_to_context (blocking->self, blocking->own);
 }
@@ -131,14 +142,14 @@ take_over (Blocking *blocking)
 static gboolean
 begin_blocking (Blocking      *blocking,
                 AqmpProtocol  *self,
-                gboolean       begins_session,
+                Kind           kind,
                 GError       **error)
 {
   g_autoptr (GMainContext) outer = g_main_context_ref_thread_default ();
   g_autoptr (GMainContext) own = g_main_context_new ();
 
-  *blocking = (Blocking) { .self = self, .own = own };
-  if (!claim (blocking, begins_session, outer))
+  *blocking = (Blocking) { .kind = kind, .self = self, .own = own };
+  if (!claim (blocking, outer))
     {
       g_propagate_error (error, aqmp_protocol_not_inside_vfunc (self));
       return FALSE;
@@ -187,6 +198,8 @@ give_back (Blocking *blocking)
   priv->inner_context = blocking->inner_before;
 
   priv->holds_outer = blocking->held_before;
+  if (blocking->kind == ONLY_WAITS)
+    priv->n_drives--;
   aqmp_protocol_settle_deferral (self, moves ? blocking->home : priv->context);
   if (moves)
     aqmp_protocol_attach_to_context (self, blocking->home);
@@ -227,7 +240,7 @@ begin_session (Blocking      *blocking,
                AqmpProtocol  *self,
                GError       **error)
 {
-  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, error) || !begin_blocking (blocking, self, TRUE, error))
+  if (!aqmp_protocol_require_runstate (self, AQMP_RUNSTATE_IDLE, error) || !begin_blocking (blocking, self, BEGINS_SESSION, error))
     return FALSE;
   if (blocking->taken_over)
     return TRUE;
@@ -237,17 +250,17 @@ begin_session (Blocking      *blocking,
   return FALSE;
 }
 
-GAsyncResult *
-aqmp_protocol_block (AqmpProtocol   *self,
-                     gboolean        begins_session,
-                     AqmpBeginFunc   begin,
-                     gpointer        data,
-                     GError        **error)
+static GAsyncResult *
+run_blocking (AqmpProtocol   *self,
+              Kind            kind,
+              AqmpBeginFunc   begin,
+              gpointer        data,
+              GError        **error)
 {
   Blocking blocking;
   GAsyncResult *result;
 
-  if (begins_session ? !begin_session (&blocking, self, error) : !begin_blocking (&blocking, self, FALSE, error))
+  if (kind == BEGINS_SESSION ? !begin_session (&blocking, self, error) : !begin_blocking (&blocking, self, kind, error))
     return NULL;
 
   begin (data, got_result, &blocking);
@@ -256,6 +269,15 @@ aqmp_protocol_block (AqmpProtocol   *self,
   end_blocking (&blocking);
 
   return result;
+}
+
+GAsyncResult *
+aqmp_protocol_block (AqmpProtocol   *self,
+                     AqmpBeginFunc   begin,
+                     gpointer        data,
+                     GError        **error)
+{
+  return run_blocking (self, ONLY_WAITS, begin, data, error);
 }
 
 typedef void     (*Begin)  (AqmpProtocol        *self,
@@ -323,7 +345,8 @@ block (Arguments      *arguments,
        Finish          finish,
        GError        **error)
 {
-  g_autoptr (GAsyncResult) result = aqmp_protocol_block (arguments->self, begins_session, begin, arguments, error);
+  Kind kind = begins_session ? BEGINS_SESSION : IS_FOR_SESSION;
+  g_autoptr (GAsyncResult) result = run_blocking (arguments->self, kind, begin, arguments, error);
 
   return result != NULL && finish (arguments->self, result, error);
 }
