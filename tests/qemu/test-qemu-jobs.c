@@ -546,7 +546,7 @@ test_refresh (void)
   if (!daemon_start (&daemon))
     return;
 
-  daemon_add_pair (&daemon, MIB);
+  daemon_add_pair (&daemon, 256 * MIB);
   daemon_start_endless (&daemon, "backup0");
   job = aqmp_job_new (daemon.client, "backup0");
   aqmp_job_set_progress_interval (job, 0);
