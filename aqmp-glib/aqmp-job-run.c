@@ -178,6 +178,8 @@ asked (GObject      *client,
     g_clear_error (&error);
   else if (answer == NULL)
     end (run, error);
+  else if (!JSON_NODE_HOLDS_ARRAY (answer))
+    end (run, g_error_new_literal (AQMP_ERROR, AQMP_ERROR_BAD_REPLY, _("The server's answer to “query-jobs” is no array")));
   else
     {
       if (aqmp_job_take_answer (run->job, answer, run->sent_visit))
@@ -653,8 +655,8 @@ aqmp_job_run_async (AqmpJob             *self,
  *
  * The error is [error@Error.JOB] if the job has failed, or was cancelled by somebody else; %G_IO_ERROR_CANCELLED if it was cancelled
  * here (a job that succeeded before that could be has succeeded); %G_IO_ERROR_NOT_FOUND if there is no such job, and nothing was
- * heard of one since @self was made; that of the server's if it refused to complete, finalize, dismiss or cancel the job; and
- * [error@Error.STATE] or [error@Error.INTERRUPTED] without a session, or when that ends first.
+ * heard of one since @self was made; that of the server's if it refused to complete, finalize, dismiss or cancel the job;
+ * [error@Error.BAD_REPLY] if its answer to `query-jobs` is no array; and [error@Error.STATE] or [error@Error.INTERRUPTED] without a session, or when that ends first.
  *
  * May be called from any thread.
  *

@@ -325,6 +325,7 @@ take_entry (AqmpJob    *self,
 {
   double total = get_number (entry, "total-progress");
 
+  enter_session (self);
   self->seen_whole = TRUE;
   if (get_string (entry, "status") != NULL)
     set_status (self, get_string (entry, "status"));
@@ -335,6 +336,16 @@ take_entry (AqmpJob    *self,
     set_progress (self, get_number (entry, "current-progress") / total);
 }
 
+/* What was not at its end when it was last heard of has come there unseen. */
+static void
+take_absence (AqmpJob *self)
+{
+  enter_session (self);
+  if (g_strcmp0 (self->status, "concluded") != 0)
+    self->seen_whole = FALSE;
+  set_status (self, "null");
+}
+
 gboolean
 aqmp_job_take_answer (AqmpJob  *self,
                       JsonNode *answer,
@@ -342,14 +353,13 @@ aqmp_job_take_answer (AqmpJob  *self,
 {
   JsonObject *entry = find_entry (answer, self->id);
 
-  enter_session (self);
   if (self->visit != visit)
     return FALSE;
 
   if (entry != NULL)
     take_entry (self, entry);
-  else if (self->status != NULL)
-    set_status (self, "null");
+  else if (self->status != NULL && !self->gone)
+    take_absence (self);
   return TRUE;
 }
 
