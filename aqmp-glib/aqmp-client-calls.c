@@ -303,7 +303,6 @@ aqmp_client_fail_calls (AqmpProtocol *protocol,
                         const GError *cause)
 {
   Stolen *stolen = calls;
-  g_autoptr (GError) no_event = interrupted_wait (cause);
   AqmpCall *call;
 
   while ((call = g_queue_pop_head (&stolen->calls)) != NULL)
@@ -314,7 +313,12 @@ aqmp_client_fail_calls (AqmpProtocol *protocol,
       aqmp_call_unref (call);
     }
 
-  aqmp_waiters_return (&stolen->waiters, no_event);
+  if (!g_queue_is_empty (&stolen->waiters))
+    {
+      g_autoptr (GError) no_event = interrupted_wait (cause);
+
+      aqmp_waiters_return (&stolen->waiters, no_event);
+    }
 
   /* The attempt is over, and asks no more; but a task that is dropped without being returned would be a mistake. */
   if (stolen->establishing != NULL)

@@ -52,9 +52,13 @@ aqmp_protocol_return_handshake_tasks (AqmpProtocol *self,
                                       GTask        *reader,
                                       GQueue       *writers)
 {
-  g_autoptr (GError) too_late = no_handshake (self);
   gboolean written = !aqmp_protocol_has_outbound (self);
+  g_autoptr (GError) too_late = NULL;
 
+  if (reader == NULL && g_queue_is_empty (writers))
+    return;
+
+  too_late = no_handshake (self);
   if (reader != NULL)
     g_task_return_error (reader, g_error_copy (too_late));
   aqmp_waiters_return (writers, written ? NULL : too_late);
