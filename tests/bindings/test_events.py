@@ -4,12 +4,14 @@
 
 """Listeners, waiting and jobs in Python, in their plain introspected form, with a real QEMU and a real storage daemon."""
 
+import contextlib
 import gc
 import json
 import os
 import shutil
 import sys
 import tempfile
+import threading
 import unittest
 import weakref
 
@@ -214,10 +216,10 @@ class Listener(Served):
         listener = self.client.listen(['RESUME', 'STOP'])
         self.stop_and_go()
         self.client.disconnect_sync()
-        gone = weakref.ref(self.client)
+        weak = self.client.weak_ref()
         self.client = None
         gc.collect()
-        self.assertIsNone(gone())
+        self.assertIsNone(weak())
         self.assertFalse(listener.get_active())
         self.assertEqual(listener.next_sync().props.name, 'RESUME')
         self.assertEqual(tap.Await(listener.next_async, None).finish(listener.next_finish).props.name, 'STOP')
@@ -232,6 +234,27 @@ class Listener(Served):
         self.client.connect_sync(Aqmp.address_parse(self.path))
         self.stop_and_go()
         self.assertEqual(listener.next_sync().props.name, 'RESUME')
+
+    def test_other_thread(self):
+        listener = self.client.listen(['STOP'])
+        cont = tap.Await(self.client.execute_async, 'cont', None, NONE, None)
+        event, _ = tap.in_thread(self.client.execute_and_wait_sync, 'stop', None, ['STOP'], None, None, BOUND_MS)
+        self.assertEqual(event.props.name, 'STOP')
+        self.assertEqual(tap.in_thread(listener.next_sync).props.name, 'STOP')
+        cont.finish(self.client.execute_finish)
+
+    def test_ended_by_other_thread(self):
+        listener = self.client.listen(['STOP'])
+        results = []
+        thread = threading.Thread(target=lambda: results.append(self.client.disconnect_sync()))
+        starter = self.client.listen(['RESUME'], lambda _: thread.start() or True)
+        cont = tap.Await(self.client.execute_async, 'cont', None, NONE, None)
+        self.assert_fails(ERROR, Aqmp.Error.INTERRUPTED, listener.next_sync)
+        thread.join()
+        self.assertEqual((results, starter.props.n_pending), ([True], 1))
+        with contextlib.suppress(GLib.Error):  # It may have been answered before.
+            cont.finish(self.client.execute_finish)
+        self.client.connect_sync(Aqmp.address_parse(self.path))
 
     def test_wait_event(self):
         waiting = tap.Await(self.client.wait_event_async, ['STOP'], None, -1, None)
@@ -313,6 +336,19 @@ class Job(Served):
         error = self.assert_fails(ERROR, Aqmp.Error.JOB, job.run_sync)
         self.assertIn('no/such/directory', job.props.error)
         self.assertIn(job.props.error, error.message)
+
+    def test_lifetime(self):
+        job = Aqmp.Job.new(self.client, 'create2')
+        self.create('create2', 'lifetime.img')
+        running = tap.Await(job.run_async, None)
+        weak = job.weak_ref()
+        del job
+        gc.collect()
+        tap.wait_until(lambda: running.done)
+        self.assertTrue(running.finish(weak().run_finish))
+        tap.dispatch_pending()
+        gc.collect()
+        self.assertIsNone(weak())
 
     def test_unknown(self):
         job = Aqmp.Job.new(self.client, 'nothing')

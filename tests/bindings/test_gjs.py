@@ -20,7 +20,8 @@ sys.path.insert(0, os.path.join(here, '..', 'qemu'))
 import guest  # noqa: E402
 
 script, *with_storage = sys.argv[1:]
-missing = [program for program in ('gjs', guest.QEMU, *([guest.STORAGE_DAEMON] if with_storage else [])) if not shutil.which(program)]
+needed = ['gjs', guest.QEMU] + ([guest.STORAGE_DAEMON] if with_storage else [])
+missing = [program for program in needed if not shutil.which(program)]
 if missing:
     if os.environ.get('AQMP_TEST_REQUIRE_ALL'):
         sys.exit(f'{", ".join(missing)} is missing and AQMP_TEST_REQUIRE_ALL is set')

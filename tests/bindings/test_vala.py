@@ -21,7 +21,8 @@ import guest  # noqa: E402
 source, build_root, cc, *with_storage = sys.argv[1:]
 library = os.path.join(build_root, 'aqmp-glib')
 
-missing = [program for program in ('valac', guest.QEMU, *([guest.STORAGE_DAEMON] if with_storage else [])) if not shutil.which(program)]
+needed = ['valac', guest.QEMU] + ([guest.STORAGE_DAEMON] if with_storage else [])
+missing = [program for program in needed if not shutil.which(program)]
 if missing:
     if os.environ.get('AQMP_TEST_REQUIRE_ALL'):
         sys.exit(f'{", ".join(missing)} is missing and AQMP_TEST_REQUIRE_ALL is set')

@@ -26,12 +26,14 @@ def _die_with_parent():
 @contextlib.contextmanager
 def _running(command, path, monitor=('-mon', 'chardev=guest,mode=control'), **kwargs):
     """A QEMU with one more monitor, at the path; it gets a socket that listens already: nobody waits to connect."""
+    # Criticals of its own, which the storage daemon has when a client comes at the wrong moment, must not end it.
+    env = {name: value for name, value in os.environ.items() if name != 'G_DEBUG'}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(1)
         process = subprocess.Popen(
             [*command, '--chardev', f'socket,id=guest,server=on,wait=off,fd={listener.fileno()}', *monitor],
-            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent, **kwargs)
+            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent, env=env, **kwargs)
     try:
         yield
     finally:
