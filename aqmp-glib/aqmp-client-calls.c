@@ -45,19 +45,16 @@ reply_free (gpointer data)
 /* --- The end of a call -------------------------------------------------------------------------------------------- */
 
 static void
-return_to_task (AqmpCall       *call,
-                gpointer        result,
-                GDestroyNotify  destroy,
-                GError         *error)
+return_to_caller (AqmpCall       *call,
+                  gpointer        value,
+                  GDestroyNotify  destroy,
+                  GError         *error)
 {
-  g_autoptr (GTask) task = g_steal_pointer (&call->task);
+  g_autoptr (AqmpResult) result = g_steal_pointer (&call->result);
 
   aqmp_watch_stop (&call->watch);
   aqmp_protocol_returns_task (AQMP_PROTOCOL (call->client));
-  if (error != NULL)
-    g_task_return_error (task, error);
-  else
-    g_task_return_pointer (task, result, destroy);
+  aqmp_result_return (result, value, destroy, error);
 }
 
 /* The call has left the table. This may run the caller's callback: nothing may be touched after that. */
@@ -70,7 +67,7 @@ return_call (AqmpCall       *call,
   if (call->blocking != NULL)
     aqmp_blocking_return (call->blocking, result, destroy, error);
   else
-    return_to_task (call, result, destroy, error);
+    return_to_caller (call, result, destroy, error);
 }
 
 void
@@ -176,7 +173,7 @@ give_up (gpointer      operation,
 {
   AqmpCall *call = operation;
   g_autoptr (GObject) client = NULL;
-  g_autoptr (GTask) task = NULL;
+  g_autoptr (AqmpResult) result = NULL;
   AqmpClient *self;
   gboolean done = TRUE;
 
@@ -187,21 +184,21 @@ give_up (gpointer      operation,
   if (aqmp_call_is_awaited (call))
     {
       if (take_back (self, call))
-        task = g_steal_pointer (&call->task);
+        result = g_steal_pointer (&call->result);
       else if (urgently)
         done = FALSE;
       else
         {
-          task = g_steal_pointer (&call->task);
+          result = g_steal_pointer (&call->result);
           client = abandon (self, call);
         }
     }
   aqmp_protocol_unlock (AQMP_PROTOCOL (self));
 
-  if (task != NULL)
+  if (result != NULL)
     {
       aqmp_watch_stop (&call->watch);
-      g_task_return_error (task, g_error_copy (error));
+      aqmp_result_return (result, NULL, NULL, g_error_copy (error));
     }
 
   return done;
@@ -308,7 +305,7 @@ aqmp_client_fail_calls (AqmpProtocol *protocol,
   while ((call = g_queue_pop_head (&stolen->calls)) != NULL)
     {
       /* Nobody waits for one that was given up. */
-      if (call->task != NULL || call->blocking != NULL)
+      if (call->result != NULL || call->blocking != NULL)
         return_call (call, NULL, NULL, interrupted (cause));
       aqmp_call_unref (call);
     }
@@ -495,8 +492,9 @@ queue_call (AqmpClient  *self,
   if (call->held_text == NULL)
     call->token = aqmp_protocol_commit_message (AQMP_PROTOCOL (self), g_steal_pointer (&call->fds));
   call->timeout_ms = timeout_ms;
-  if (call->task != NULL)
-    aqmp_watch_start (&call->watch, call->task, timeout_ms, give_up, call, aqmp_call_unref);
+  if (call->result != NULL)
+    aqmp_watch_start_in (&call->watch, aqmp_result_get_context (call->result), G_PRIORITY_DEFAULT,
+                         aqmp_result_get_cancellable (call->result), timeout_ms, give_up, call, aqmp_call_unref);
   return TRUE;
 }
 

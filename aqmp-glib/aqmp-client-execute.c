@@ -11,40 +11,41 @@
 
 /* Threads: any; not locked. */
 
-/* NULL: it was cancelled before it began, and is returned already. */
-static GTask *
-begin_task (AqmpClient          *self,
-            GCancellable        *cancellable,
-            GAsyncReadyCallback  callback,
-            gpointer             user_data,
-            gpointer             source_tag)
+/* NULL: it was cancelled before it began, and is returned already. Later the command has its effect whether the caller still
+   wants to know or not: a reply that is here counts. */
+static AqmpResult *
+begin (AqmpClient          *self,
+       GCancellable        *cancellable,
+       GAsyncReadyCallback  callback,
+       gpointer             user_data,
+       gpointer             source_tag)
 {
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  g_autoptr (AqmpResult) result = aqmp_result_new (self, cancellable, callback, user_data, source_tag);
+  GError *error = NULL;
 
-  /* The function, not the macro of that name: that also sets a name, which GLib 2.74 copies for each call. */
-  (g_task_set_source_tag) (task, source_tag);
-  /* The command has its effect whether the caller still wants to know or not: a reply that is here counts. */
-  g_task_set_check_cancellable (task, FALSE);
+  if (!g_cancellable_set_error_if_cancelled (cancellable, &error))
+    return g_steal_pointer (&result);
 
-  return g_task_return_error_if_cancelled (task) ? NULL : g_steal_pointer (&task);
+  aqmp_result_return (result, NULL, NULL, error);
+  return NULL;
 }
 
 static void
 execute (AqmpClient       *self,
-         GTask            *task,
+         AqmpResult       *result,
          const char       *command,
          JsonObject       *arguments,
          GUnixFDList      *fd_list,
          AqmpExecuteFlags  flags,
          int               timeout_ms)
 {
-  AqmpCall *call = aqmp_call_new (task);
+  AqmpCall *call = aqmp_call_new (result);
   GError *error = NULL;
   gboolean sent = aqmp_client_send_composed (self, call, command, arguments, fd_list, flags, timeout_ms, &error);
 
   aqmp_call_unref (call);
   if (!sent)
-    g_task_return_error (task, error);
+    aqmp_result_return (result, NULL, NULL, error);
 }
 
 /**
@@ -80,22 +81,22 @@ aqmp_client_execute_async (AqmpClient          *self,
                            GAsyncReadyCallback  callback,
                            gpointer             user_data)
 {
-  g_autoptr (GTask) task = NULL;
+  g_autoptr (AqmpResult) result = NULL;
 
   g_return_if_fail (AQMP_IS_CLIENT (self));
   g_return_if_fail (command != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  task = begin_task (self, cancellable, callback, user_data, aqmp_client_execute_async);
-  if (task != NULL)
-    execute (self, task, command, arguments, NULL, flags, -1);
+  result = begin (self, cancellable, callback, user_data, aqmp_client_execute_async);
+  if (result != NULL)
+    execute (self, result, command, arguments, NULL, flags, -1);
 }
 
 static JsonNode *
 finish_with_tree (GAsyncResult  *result,
                   GError       **error)
 {
-  gpointer reply = g_task_propagate_pointer (G_TASK (result), error);
+  gpointer reply = aqmp_result_propagate (result, error);
 
   return reply != NULL ? aqmp_call_reply_build (reply, error) : NULL;
 }
@@ -133,7 +134,7 @@ aqmp_client_execute_finish (AqmpClient    *self,
                             GError       **error)
 {
   g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
-  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (aqmp_result_is_valid (result, self), NULL);
   g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_async), NULL);
 
   return finish_with_tree (result, error);
@@ -178,7 +179,7 @@ aqmp_client_execute_full_async (AqmpClient          *self,
                                 GAsyncReadyCallback  callback,
                                 gpointer             user_data)
 {
-  g_autoptr (GTask) task = NULL;
+  g_autoptr (AqmpResult) result = NULL;
 
   g_return_if_fail (AQMP_IS_CLIENT (self));
   g_return_if_fail (command != NULL);
@@ -186,9 +187,9 @@ aqmp_client_execute_full_async (AqmpClient          *self,
   g_return_if_fail (timeout_ms >= -1);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  task = begin_task (self, cancellable, callback, user_data, aqmp_client_execute_full_async);
-  if (task != NULL)
-    execute (self, task, command, arguments, fd_list, flags, timeout_ms);
+  result = begin (self, cancellable, callback, user_data, aqmp_client_execute_full_async);
+  if (result != NULL)
+    execute (self, result, command, arguments, fd_list, flags, timeout_ms);
 }
 
 /**
@@ -209,7 +210,7 @@ aqmp_client_execute_full_finish (AqmpClient    *self,
                                  GError       **error)
 {
   g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
-  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (aqmp_result_is_valid (result, self), NULL);
   g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_full_async), NULL);
 
   return finish_with_tree (result, error);
@@ -219,17 +220,17 @@ aqmp_client_execute_full_finish (AqmpClient    *self,
 
 static void
 execute_raw (AqmpClient  *self,
-             GTask       *task,
+             AqmpResult  *result,
              const char  *message,
              GUnixFDList *fd_list)
 {
-  AqmpCall *call = aqmp_call_new (task);
+  AqmpCall *call = aqmp_call_new (result);
   GError *error = NULL;
   gboolean sent = aqmp_client_send_raw (self, call, message, fd_list, &error);
 
   aqmp_call_unref (call);
   if (!sent)
-    g_task_return_error (task, error);
+    aqmp_result_return (result, NULL, NULL, error);
 }
 
 /**
@@ -267,16 +268,16 @@ aqmp_client_execute_raw_async (AqmpClient          *self,
                                GAsyncReadyCallback  callback,
                                gpointer             user_data)
 {
-  g_autoptr (GTask) task = NULL;
+  g_autoptr (AqmpResult) result = NULL;
 
   g_return_if_fail (AQMP_IS_CLIENT (self));
   g_return_if_fail (message != NULL);
   g_return_if_fail (fd_list == NULL || G_IS_UNIX_FD_LIST (fd_list));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  task = begin_task (self, cancellable, callback, user_data, aqmp_client_execute_raw_async);
-  if (task != NULL)
-    execute_raw (self, task, message, fd_list);
+  result = begin (self, cancellable, callback, user_data, aqmp_client_execute_raw_async);
+  if (result != NULL)
+    execute_raw (self, result, message, fd_list);
 }
 
 /**
@@ -300,10 +301,10 @@ aqmp_client_execute_raw_finish (AqmpClient    *self,
                                 GError       **error)
 {
   g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
-  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (aqmp_result_is_valid (result, self), NULL);
   g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_raw_async), NULL);
 
-  return g_task_propagate_pointer (G_TASK (result), error);
+  return aqmp_result_propagate (result, error);
 }
 
 /**

@@ -8,6 +8,7 @@
 #include <gio/gunixfdlist.h>
 
 #include "aqmp-blocking-private.h"
+#include "aqmp-result-private.h"
 #include "aqmp-watch-private.h"
 
 G_BEGIN_DECLS
@@ -42,9 +43,9 @@ typedef struct
 {
   AqmpCallState state;
   GObject      *client;      /* (owned) (nullable) */
-  GTask        *task;        /* (owned) (nullable): NULL once abandoned, and for a blocking call */
+  AqmpResult   *result;      /* (owned) (nullable): NULL once abandoned, and for a blocking call */
   AqmpBlocking *blocking;    /* (owned) (nullable): of a blocking call, until it is abandoned */
-  AqmpWatch     watch;       /* of the task */
+  AqmpWatch     watch;       /* of the result */
   guint         timeout_ms;
   AqmpCallId    id;
   guint64       token;       /* of the outbound message */
@@ -57,7 +58,7 @@ typedef struct
   GList         link;        /* in one of the table's queues */
 } AqmpCall;
 
-AqmpCall *aqmp_call_new          (GTask        *task);
+AqmpCall *aqmp_call_new          (AqmpResult   *result);
 AqmpCall *aqmp_call_new_blocking (GObject      *client,
                                   AqmpBlocking *blocking);
 void      aqmp_call_unref        (gpointer      self);

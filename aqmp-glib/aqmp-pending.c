@@ -132,12 +132,12 @@ aqmp_call_id_clear (AqmpCallId *self)
 /* --- Calls -------------------------------------------------------------------------------------------------------- */
 
 AqmpCall *
-aqmp_call_new (GTask *task)
+aqmp_call_new (AqmpResult *result)
 {
   AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
 
-  self->task = g_object_ref (task);
-  self->client = g_object_ref (g_task_get_source_object (task));
+  self->result = g_object_ref (result);
+  self->client = g_object_ref (aqmp_result_get_source (result));
   self->link.data = self;
   return self;
 }
@@ -165,7 +165,7 @@ call_clear (gpointer data)
 {
   AqmpCall *self = data;
 
-  g_clear_object (&self->task);
+  g_clear_object (&self->result);
   g_clear_pointer (&self->blocking, aqmp_blocking_unref);
   g_clear_object (&self->client);
   aqmp_call_id_clear (&self->id);

@@ -27,15 +27,24 @@ typedef gboolean (*AqmpWatchFunc) (gpointer      operation,
 
 /* @operation: an atomic GRcBox (g_atomic_rc_box_new()), kept by the watch. @release: of its last reference.
    @timeout_ms: 0 for none. */
-void aqmp_watch_start (AqmpWatch      *self,
-                       GTask          *task,
-                       guint           timeout_ms,
-                       AqmpWatchFunc   func,
-                       gpointer        operation,
-                       GDestroyNotify  release);
+void aqmp_watch_start    (AqmpWatch      *self,
+                          GTask          *task,
+                          guint           timeout_ms,
+                          AqmpWatchFunc   func,
+                          gpointer        operation,
+                          GDestroyNotify  release);
+/* Without a task. @cancellable: (nullable) */
+void aqmp_watch_start_in (AqmpWatch      *self,
+                          GMainContext   *context,
+                          int             priority,
+                          GCancellable   *cancellable,
+                          guint           timeout_ms,
+                          AqmpWatchFunc   func,
+                          gpointer        operation,
+                          GDestroyNotify  release);
 
 /* Any thread, more than once. The function may still be running elsewhere; so it has to ask whether the operation is
    pending at all. */
-void aqmp_watch_stop  (AqmpWatch      *self);
+void aqmp_watch_stop     (AqmpWatch      *self);
 
 G_END_DECLS

@@ -75,7 +75,7 @@ static GSourceFuncs source_funcs = { NULL, NULL, dispatch, NULL, NULL, NULL };
 static GSource *
 attach (gint64          ready_time,
         const char     *name,
-        GTask          *task,
+        GMainContext   *context,
         GSourceFunc     callback,
         const Watched  *template)
 {
@@ -89,7 +89,7 @@ attach (gint64          ready_time,
   g_source_set_priority (source, watched->priority + G_PRIORITY_HIGH);
   g_source_set_callback (source, callback, watched, watched_free);
   g_source_set_ready_time (source, ready_time);
-  g_source_attach (source, g_task_get_context (task));
+  g_source_attach (source, context);
   return source;
 }
 
@@ -122,6 +122,28 @@ watch_cancellable (AqmpWatch    *self,
 }
 
 void
+aqmp_watch_start_in (AqmpWatch      *self,
+                     GMainContext   *context,
+                     int             priority,
+                     GCancellable   *cancellable,
+                     guint           timeout_ms,
+                     AqmpWatchFunc   func,
+                     gpointer        operation,
+                     GDestroyNotify  release)
+{
+  const Watched template = { func, operation, release, timeout_ms, priority };
+
+  if (cancellable != NULL)
+    {
+      self->cancelled = attach (-1, "[aqmp] cancelled", context, cancelled, &template);
+      watch_cancellable (self, cancellable);
+    }
+  if (timeout_ms > 0)
+    self->timed_out = attach (g_get_monotonic_time () + (gint64) timeout_ms * 1000, "[aqmp] timed out", context, timed_out,
+                              &template);
+}
+
+void
 aqmp_watch_start (AqmpWatch      *self,
                   GTask          *task,
                   guint           timeout_ms,
@@ -129,17 +151,8 @@ aqmp_watch_start (AqmpWatch      *self,
                   gpointer        operation,
                   GDestroyNotify  release)
 {
-  const Watched template = { func, operation, release, timeout_ms, g_task_get_priority (task) };
-  GCancellable *cancellable = g_task_get_cancellable (task);
-
-  if (cancellable != NULL)
-    {
-      self->cancelled = attach (-1, "[aqmp] cancelled", task, cancelled, &template);
-      watch_cancellable (self, cancellable);
-    }
-  if (timeout_ms > 0)
-    self->timed_out = attach (g_get_monotonic_time () + (gint64) timeout_ms * 1000, "[aqmp] timed out", task, timed_out,
-                              &template);
+  aqmp_watch_start_in (self, g_task_get_context (task), g_task_get_priority (task), g_task_get_cancellable (task), timeout_ms,
+                       func, operation, release);
 }
 
 static void

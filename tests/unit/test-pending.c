@@ -133,8 +133,8 @@ call_new (guint64     serial,
           guint64     token)
 {
   g_autoptr (GObject) source = g_object_new (G_TYPE_OBJECT, NULL);
-  g_autoptr (GTask) task = g_task_new (source, NULL, NULL, NULL);
-  AqmpCall *call = aqmp_call_new (task);
+  g_autoptr (AqmpResult) result = aqmp_result_new (source, NULL, NULL, NULL, NULL);
+  AqmpCall *call = aqmp_call_new (result);
 
   if (own != NULL)
     g_assert_true (parse (&call->id, own));
@@ -172,7 +172,7 @@ end (AqmpPending *pending,
 {
   aqmp_pending_remove (pending, call);
   g_assert_cmpint (call->state, ==, AQMP_CALL_ENDED);
-  g_task_return_boolean (call->task, TRUE);
+  aqmp_result_return (call->result, NULL, NULL, NULL);
   aqmp_call_unref (call);
 }
 
@@ -359,7 +359,7 @@ finish_table (AqmpPending *pending)
   while ((call = aqmp_pending_steal_held (pending)) != NULL)
     {
       g_assert_cmpint (call->state, ==, AQMP_CALL_ENDED);
-      g_task_return_boolean (call->task, TRUE);
+      aqmp_result_return (call->result, NULL, NULL, NULL);
       aqmp_call_unref (call);
     }
   while (!g_queue_is_empty (&pending->order))
@@ -626,7 +626,7 @@ test_held_id_in_use (void)
   g_assert_cmpuint (pending.in_band.length, ==, 1);
   g_assert_cmpuint (pending.out_of_band.length, ==, 0);
   finish_table (&pending);
-  g_task_return_boolean (again->task, TRUE);
+  aqmp_result_return (again->result, NULL, NULL, NULL);
   aqmp_call_unref (again);
   while (g_main_context_iteration (NULL, FALSE))
     ;
@@ -668,7 +668,7 @@ test_steal_held (void)
       g_assert_true (call->id.serial == 9 || call->id.serial == 10 || call->id.serial == 21);
       g_assert_cmpint (call->state, ==, AQMP_CALL_ENDED);
       g_assert_null (aqmp_pending_find (&pending, &call->id));
-      g_task_return_boolean (call->task, TRUE);
+      aqmp_result_return (call->result, NULL, NULL, NULL);
       aqmp_call_unref (call);
     }
   g_assert_cmpuint (n_stolen, ==, 3);
@@ -689,7 +689,7 @@ test_call_owns (void)
   g_object_add_weak_pointer (G_OBJECT (fds), (gpointer *) &fds);
   call->fds = fds;
   call->held_text = g_string_new ("a command");
-  g_task_return_boolean (call->task, TRUE);
+  aqmp_result_return (call->result, NULL, NULL, NULL);
   aqmp_call_unref (call);
   g_assert_null (fds);
   while (g_main_context_iteration (NULL, FALSE))

@@ -1,0 +1,219 @@
+/* SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "aqmp-result-private.h"
+
+/* Threads: made in the caller's, returned in any, called back and propagated in the caller's. Not locked: each of these comes
+   before the next. */
+
+struct _AqmpResult
+{
+  GObject parent_instance;
+
+  GObject             *source_object;  /* (owned) */
+  gpointer             source_tag;
+  GMainContext        *context;        /* (owned) */
+  GCancellable        *cancellable;    /* (owned) (nullable) */
+  GAsyncReadyCallback  callback;       /* (nullable) */
+  gpointer             user_data;
+  gint64               made;           /* the time of the dispatch in which it was made; 0: outside any */
+
+  gboolean             returned;
+  gpointer             result;         /* (owned) (nullable) */
+  GDestroyNotify       destroy;        /* (nullable) */
+  GError              *error;          /* (owned) (nullable) */
+};
+
+static void aqmp_result_async_result_init (GAsyncResultIface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (AqmpResult, aqmp_result, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (G_TYPE_ASYNC_RESULT, aqmp_result_async_result_init))
+
+AqmpResult *
+aqmp_result_new (gpointer             source_object,
+                 GCancellable        *cancellable,
+                 GAsyncReadyCallback  callback,
+                 gpointer             user_data,
+                 gpointer             source_tag)
+{
+  AqmpResult *self = g_object_new (AQMP_TYPE_RESULT, NULL);
+  GSource *source = g_main_current_source ();
+
+  self->source_object = g_object_ref (source_object);
+  self->source_tag = source_tag;
+  self->context = g_main_context_ref_thread_default ();
+  self->cancellable = cancellable != NULL ? g_object_ref (cancellable) : NULL;
+  self->callback = callback;
+  self->user_data = user_data;
+  self->made = source != NULL ? g_source_get_time (source) : 0;
+  return self;
+}
+
+gpointer
+aqmp_result_get_source (AqmpResult *self)
+{
+  return self->source_object;
+}
+
+GMainContext *
+aqmp_result_get_context (AqmpResult *self)
+{
+  return self->context;
+}
+
+GCancellable *
+aqmp_result_get_cancellable (AqmpResult *self)
+{
+  return self->cancellable;
+}
+
+/* --- Returning ---------------------------------------------------------------------------------------------------- */
+
+static gboolean
+is_thread_default (GMainContext *context)
+{
+  GMainContext *thread_default = g_main_context_get_thread_default ();
+
+  return thread_default == context || (thread_default == NULL && context == g_main_context_default ());
+}
+
+/* What the callback begins is to come back to the same context. */
+static void
+call_back (AqmpResult *self)
+{
+  gboolean pushes = !is_thread_default (self->context);
+
+  if (self->callback == NULL)
+    return;
+
+  if (pushes)
+    g_main_context_push_thread_default (self->context);
+  self->callback (self->source_object, G_ASYNC_RESULT (self), self->user_data);
+  if (pushes)
+    g_main_context_pop_thread_default (self->context);
+}
+
+static gboolean
+call_back_later (gpointer self)
+{
+  call_back (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* Called back inside the very dispatch that it was made in, whoever answers a callback with the next call could be inside
+   ever more of them. */
+static gboolean
+is_time_for_it (AqmpResult *self)
+{
+  GSource *source = g_main_current_source ();
+
+  return source != NULL && g_source_get_context (source) == self->context && g_source_get_time (source) != self->made;
+}
+
+void
+aqmp_result_return (AqmpResult     *self,
+                    gpointer        result,
+                    GDestroyNotify  destroy,
+                    GError         *error)
+{
+  g_autoptr (GSource) source = NULL;
+
+  g_assert (!self->returned);
+  self->returned = TRUE;
+  self->result = result;
+  self->destroy = destroy;
+  self->error = error;
+
+  if (is_time_for_it (self))
+    {
+      g_object_ref (self);
+      call_back (self);
+      g_object_unref (self);
+      return;
+    }
+
+  source = g_idle_source_new ();
+  g_source_set_name (source, "[aqmp] reply");
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, call_back_later, g_object_ref (self), g_object_unref);
+  g_source_attach (source, self->context);
+}
+
+gboolean
+aqmp_result_is_valid (gpointer result,
+                      gpointer source_object)
+{
+  return AQMP_IS_RESULT (result) && AQMP_RESULT (result)->source_object == source_object;
+}
+
+gpointer
+aqmp_result_propagate (gpointer   result,
+                       GError   **error)
+{
+  AqmpResult *self = AQMP_RESULT (result);
+
+  if (self->error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&self->error));
+      return NULL;
+    }
+
+  self->destroy = NULL;
+  return g_steal_pointer (&self->result);
+}
+
+/* --- Class -------------------------------------------------------------------------------------------------------- */
+
+static gpointer
+aqmp_result_get_user_data (GAsyncResult *result)
+{
+  return AQMP_RESULT (result)->user_data;
+}
+
+static GObject *
+aqmp_result_get_source_object (GAsyncResult *result)
+{
+  return g_object_ref (AQMP_RESULT (result)->source_object);
+}
+
+static gboolean
+aqmp_result_is_tagged (GAsyncResult *result,
+                       gpointer      source_tag)
+{
+  return AQMP_RESULT (result)->source_tag == source_tag;
+}
+
+static void
+aqmp_result_async_result_init (GAsyncResultIface *iface)
+{
+  iface->get_user_data = aqmp_result_get_user_data;
+  iface->get_source_object = aqmp_result_get_source_object;
+  iface->is_tagged = aqmp_result_is_tagged;
+}
+
+static void
+aqmp_result_finalize (GObject *object)
+{
+  AqmpResult *self = AQMP_RESULT (object);
+
+  if (self->destroy != NULL && self->result != NULL)
+    self->destroy (self->result);
+  g_clear_error (&self->error);
+  g_clear_object (&self->cancellable);
+  g_main_context_unref (self->context);
+  g_object_unref (self->source_object);
+
+  G_OBJECT_CLASS (aqmp_result_parent_class)->finalize (object);
+}
+
+static void
+aqmp_result_class_init (AqmpResultClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = aqmp_result_finalize;
+}
+
+static void
+aqmp_result_init (AqmpResult *self)
+{
+}
