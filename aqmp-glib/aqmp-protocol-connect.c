@@ -124,8 +124,8 @@ aqmp_protocol_connect_async (AqmpProtocol        *self,
  *
  * An error keeps the domain and code of what caused it, such as %G_IO_ERROR, %G_RESOLVER_ERROR, %G_TLS_ERROR or %AQMP_ERROR; its
  * message says first whether the connection or the session could not be established. %G_IO_ERROR_TIMED_OUT means that
- * [property@Protocol:connect-timeout] has passed, [error@Error.STATE] that the object was not idle, and
- * [error@Error.INTERRUPTED] that it was disconnected meanwhile. With [property@Protocol:tls], %G_IO_ERROR_INVALID_ARGUMENT means
+ * [property@Protocol:connect-timeout] has passed, [error@Error.STATE] that the object was not idle, or is being used by another
+ * thread, and [error@Error.INTERRUPTED] that it was disconnected meanwhile. With [property@Protocol:tls], %G_IO_ERROR_INVALID_ARGUMENT means
  * that [property@Protocol:tls-server-identity] is needed, and %G_TLS_ERROR_UNAVAILABLE that GIO has no TLS.
  *
  * A [class@Client] adds [error@Error.GREETING] for a server whose greeting is malformed, [error@Error.PARSE] for one that does

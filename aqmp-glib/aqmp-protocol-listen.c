@@ -157,8 +157,8 @@ start_server (AqmpAttempt     *attempt,
  * path which nobody listens on any more, it is replaced; whatever else there is stays as it is, and the error is
  * %G_IO_ERROR_ADDRESS_IN_USE. A path can have 106 bytes; a longer one is %G_IO_ERROR_FILENAME_TOO_LONG, and an address without
  * any name %G_IO_ERROR_INVALID_ARGUMENT, as is [property@Protocol:tls] without a certificate. Other errors are those that the system gives, such as %G_IO_ERROR_PERMISSION_DENIED, and those of
- * TLS; [error@Error.STATE] if the object was not idle, and [error@Error.INTERRUPTED] if a handler of its signals has disconnected
- * it.
+ * TLS; [error@Error.STATE] if the object was not idle, or is being used by another thread, and [error@Error.INTERRUPTED] if a handler
+ * of its signals has disconnected it.
  *
  * With [property@Protocol:tls] the peer has to speak TLS, which needs [property@Protocol:tls-certificate].
  *

@@ -6,6 +6,7 @@
 import faulthandler
 import os
 import sys
+import threading
 import time
 import traceback
 import unittest
@@ -42,6 +43,27 @@ def dispatch_pending():
         if not context.iteration(False):
             return
     raise AssertionError('something is always ready')
+
+
+def in_thread(function, *args):
+    """What it returns or raises in a thread of its own, while this one runs the main context."""
+    results = []
+
+    def run():
+        try:
+            results.append((function(*args), None))
+        except Exception as e:  # raised again by whoever waits
+            results.append((None, e))
+        GLib.MainContext.default().wakeup()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: results)
+    thread.join()
+    result, error = results[0]
+    if error:
+        raise error
+    return result
 
 
 class Await:

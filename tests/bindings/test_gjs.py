@@ -2,11 +2,12 @@
 # SPDX-FileCopyrightText: 2026 The aqmp-glib authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""test_gjs.py SCRIPT: runs it with a QEMU of its own; its output is the output of this.
+"""test_gjs.py SCRIPT [storage]: runs it with a QEMU of its own, and a storage daemon too; its output is the output of this.
 
 gjs logs exceptions that it cannot pass on as criticals of its own. Those of others end the test.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,7 +19,9 @@ here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, '..', 'qemu'))
 import guest  # noqa: E402
 
-missing = [program for program in ('gjs', guest.QEMU) if not shutil.which(program)]
+script, *with_storage = sys.argv[1:]
+needed = ['gjs', guest.QEMU] + ([guest.STORAGE_DAEMON] if with_storage else [])
+missing = [program for program in needed if not shutil.which(program)]
 if missing:
     if os.environ.get('AQMP_TEST_REQUIRE_ALL'):
         sys.exit(f'{", ".join(missing)} is missing and AQMP_TEST_REQUIRE_ALL is set')
@@ -26,9 +29,9 @@ if missing:
     sys.exit()
 
 env = {name: value for name, value in os.environ.items() if name != 'G_DEBUG'}
-with tempfile.TemporaryDirectory() as directory, guest.stopped(directory) as path:
-    process = subprocess.run(['gjs', '-m', os.path.join(here, sys.argv[1]), path], env=env, stderr=subprocess.PIPE,
-                             text=True)
+with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as servers:
+    paths = [servers.enter_context(server(directory)) for server in (guest.stopped, *([guest.storage] if with_storage else []))]
+    process = subprocess.run(['gjs', '-m', os.path.join(here, script), *paths], env=env, stderr=subprocess.PIPE, text=True)
 sys.stderr.write(process.stderr)
 others = [line for line in process.stderr.splitlines() if re.search(r'-(CRITICAL|WARNING)\b', line) and 'Gjs-' not in line]
 sys.exit(process.returncode or ('criticals of others than gjs' if others else 0))

@@ -40,27 +40,6 @@ def execute_raw(client, message, fd_list=None):
     return json.loads(client.execute_raw_sync(json.dumps(message), fd_list, None).get_data())
 
 
-def in_thread(function, *args):
-    """What it returns or raises in a thread of its own, while this one runs the main context."""
-    results = []
-
-    def run():
-        try:
-            results.append((function(*args), None))
-        except Exception as e:  # raised again by whoever waits
-            results.append((None, e))
-        GLib.MainContext.default().wakeup()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    tap.wait_until(lambda: results)
-    thread.join()
-    result, error = results[0]
-    if error:
-        raise error
-    return result
-
-
 class TestCase(unittest.TestCase):
     def setUp(self):
         """Whoever ran the main context would dispatch this."""
@@ -296,10 +275,11 @@ class Client(TestCase):
     def test_other_thread(self):
         client = self.session()
         self.disarm()
-        self.assertEqual(in_thread(execute_raw, client, {'execute': 'query-name', 'id': 'ours'})['id'], 'ours')
-        self.assert_fails(EXEC, Aqmp.ExecError.COMMAND_NOT_FOUND, in_thread, client.execute_sync, 'levitate', None, NONE, None)
-        self.assertTrue(in_thread(client.flush_sync, None))
-        self.assertTrue(in_thread(client.disconnect_sync, None))
+        self.assertEqual(tap.in_thread(execute_raw, client, {'execute': 'query-name', 'id': 'ours'})['id'], 'ours')
+        self.assert_fails(EXEC, Aqmp.ExecError.COMMAND_NOT_FOUND, tap.in_thread, client.execute_sync, 'levitate', None, NONE,
+                          None)
+        self.assertTrue(tap.in_thread(client.flush_sync, None))
+        self.assertTrue(tap.in_thread(client.disconnect_sync, None))
 
     def test_other_thread_and_nobody_serves(self):
         client = self.session()

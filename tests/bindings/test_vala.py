@@ -2,8 +2,12 @@
 # SPDX-FileCopyrightText: 2026 The aqmp-glib authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""test_vala.py SOURCE BUILD_ROOT CC: builds it, and runs it with a QEMU of its own; its output is the output of this."""
+"""test_vala.py SOURCE BUILD_ROOT CC [storage]: builds it, and runs it with a QEMU of its own, and a storage daemon too.
 
+Its output is the output of this.
+"""
+
+import contextlib
 import os
 import shutil
 import subprocess
@@ -14,10 +18,11 @@ here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, '..', 'qemu'))
 import guest  # noqa: E402
 
-source, build_root, cc = sys.argv[1:]
+source, build_root, cc, *with_storage = sys.argv[1:]
 library = os.path.join(build_root, 'aqmp-glib')
 
-missing = [program for program in ('valac', guest.QEMU) if not shutil.which(program)]
+needed = ['valac', guest.QEMU] + ([guest.STORAGE_DAEMON] if with_storage else [])
+missing = [program for program in needed if not shutil.which(program)]
 if missing:
     if os.environ.get('AQMP_TEST_REQUIRE_ALL'):
         sys.exit(f'{", ".join(missing)} is missing and AQMP_TEST_REQUIRE_ALL is set')
@@ -25,10 +30,11 @@ if missing:
     sys.exit()
 
 env = {**os.environ, 'PKG_CONFIG_PATH': os.path.join(build_root, 'meson-uninstalled')}
-with tempfile.TemporaryDirectory() as directory, guest.stopped(directory) as path:
+with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as servers:
+    paths = [servers.enter_context(server(directory)) for server in (guest.stopped, *([guest.storage] if with_storage else []))]
     program = os.path.join(directory, 'program')
     # No warnings of the C compiler: it is generated code.
     subprocess.run(['valac', '--fatal-warnings', '--cc', cc, '-X', '-w', '-d', directory, '-o', program, '--vapidir', library,
                     '--pkg', 'gio-unix-2.0', '--pkg', 'json-glib-1.0', '--pkg', 'aqmp-glib-1', os.path.join(here, source)],
                    env=env, stdout=sys.stderr, check=True)
-    sys.exit(subprocess.run([program, '--tap', path], env=env).returncode)
+    sys.exit(subprocess.run([program, '--tap', *paths], env=env).returncode)

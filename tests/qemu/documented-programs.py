@@ -36,6 +36,7 @@ PATH, PORT, CERTIFICATES = '/tmp/vm.sock', '4444', 'pki'
 # What each page is about has to be shown in these at least.
 LANGUAGES = {
     'README.md': {'c', 'js', 'python'},
+    'events.md': {'c', 'python'},
     'listening.md': {'c', 'python'},
     'tls.md': {'c', 'python'},
     'descriptors.md': {'c', 'python'},

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The aqmp-glib authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""A QEMU for tests that are scripts."""
+"""A QEMU, or a storage daemon, for tests that are scripts."""
 
 import contextlib
 import ctypes
@@ -12,6 +12,7 @@ import socket
 import subprocess
 
 QEMU = 'qemu-system-x86_64'
+STORAGE_DAEMON = 'qemu-storage-daemon'
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -23,15 +24,16 @@ def _die_with_parent():
 
 
 @contextlib.contextmanager
-def _running(command, path, **kwargs):
+def _running(command, path, monitor=('-mon', 'chardev=guest,mode=control'), **kwargs):
     """A QEMU with one more monitor, at the path; it gets a socket that listens already: nobody waits to connect."""
+    # Criticals of its own, which the storage daemon has when a client comes at the wrong moment, must not end it.
+    env = {name: value for name, value in os.environ.items() if name != 'G_DEBUG'}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(1)
         process = subprocess.Popen(
-            [*command, '-chardev', f'socket,id=guest,server=on,wait=off,fd={listener.fileno()}',
-             '-mon', 'chardev=guest,mode=control'],
-            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent, **kwargs)
+            [*command, '--chardev', f'socket,id=guest,server=on,wait=off,fd={listener.fileno()}', *monitor],
+            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent, env=env, **kwargs)
     try:
         yield
     finally:
@@ -44,6 +46,14 @@ def stopped(directory):
     """A guest started with -S; yields the path of its monitor."""
     path = os.path.join(directory, 'qmp.sock')
     with _running([QEMU, '-M', 'q35', '-accel', 'tcg', '-m', '64', '-S', '-nodefaults', '-display', 'none'], path):
+        yield path
+
+
+@contextlib.contextmanager
+def storage(directory):
+    """A storage daemon; yields the path of its monitor."""
+    path = os.path.join(directory, 'storage.sock')
+    with _running([STORAGE_DAEMON], path, ('--monitor', 'chardev=guest')):
         yield path
 
 
