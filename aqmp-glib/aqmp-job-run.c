@@ -35,6 +35,7 @@ struct _AqmpJobRun
   AqmpWatch     watch;
   GCancellable *session_watch;    /* (owned): of the wait for the end of the session */
   gboolean      looking;          /* a look is to come */
+  gboolean      seen;             /* the status that is waited for, be it gone by the time of the look */
   GSource      *progress_source;  /* (owned) (nullable) */
   gboolean      cancelled;
   gboolean      busy;             /* a command is to be answered */
@@ -89,7 +90,8 @@ end (AqmpJobRun *run,
     g_source_destroy (run->progress_source);
   g_clear_pointer (&run->progress_source, g_source_unref);
   g_cancellable_cancel (run->session_watch);
-  aqmp_job_remove_run (run->job, run);
+  if (run->begun)
+    aqmp_job_remove_run (run->job, run);
 
   if (error != NULL)
     g_task_return_error (task, error);
@@ -179,7 +181,7 @@ asked (GObject      *client,
   else if (answer == NULL)
     end (run, error);
   else if (!JSON_NODE_HOLDS_ARRAY (answer))
-    end (run, g_error_new_literal (AQMP_ERROR, AQMP_ERROR_BAD_REPLY, _("The server's answer to “query-jobs” is no array")));
+    end (run, g_error_new_literal (AQMP_ERROR, AQMP_ERROR_BAD_REPLY, _("The server’s answer to “query-jobs” is no array")));
   else
     {
       if (aqmp_job_take_answer (run->job, answer, run->sent_visit))
@@ -225,7 +227,7 @@ acted (GObject      *client,
 {
   AqmpJobRun *run = user_data;
   GError *error = NULL;
-  g_autoptr (JsonNode) answer = aqmp_client_execute_finish (AQMP_CLIENT (client), result, &error);
+  G_GNUC_UNUSED g_autoptr (JsonNode) answer = aqmp_client_execute_finish (AQMP_CLIENT (client), result, &error);
 
   take_refusal (run, error);
   aqmp_job_run_unref (run);
@@ -340,9 +342,7 @@ static gboolean
 is_reached (AqmpJobRun *run,
             const char *status)
 {
-  if (run->goal == GOAL_STATUS && g_str_equal (status, run->status))
-    end (run, NULL);
-  else if (run->goal == GOAL_REFRESH)
+  if (run->goal == GOAL_REFRESH || (run->goal == GOAL_STATUS && run->seen))
     end (run, NULL);
   else if (aqmp_job_is_gone (run->job))
     end_of_job (run);
@@ -409,6 +409,7 @@ aqmp_job_run_schedule (AqmpJobRun *run)
   AqmpProtocol *protocol = AQMP_PROTOCOL (aqmp_job_get_client (run->job));
   g_autoptr (GSource) source = NULL;
 
+  run->seen = run->seen || g_strcmp0 (aqmp_job_get_status (run->job), run->status) == 0;
   if (run->task == NULL || run->looking)
     return;
 
@@ -551,7 +552,9 @@ start (AqmpJob             *self,
        gpointer             user_data,
        gpointer             source_tag)
 {
+  AqmpProtocol *protocol = AQMP_PROTOCOL (aqmp_job_get_client (self));
   AqmpJobRun *run = g_atomic_rc_box_new0 (AqmpJobRun);
+  GError *error = NULL;
 
   run->job = g_object_ref (self);
   run->goal = goal;
@@ -565,8 +568,16 @@ start (AqmpJob             *self,
   g_task_set_name (run->task, "[aqmp] job");
   g_task_set_check_cancellable (run->task, FALSE);
 
+  /* Nobody need wait for the owner to say so. */
+  if (!aqmp_protocol_require_runstate (protocol, AQMP_RUNSTATE_RUNNING, &error))
+    {
+      end (run, error);
+      aqmp_job_run_unref (run);
+      return;
+    }
+
   aqmp_watch_start (&run->watch, run->task, 0, cancelled, run, aqmp_job_run_unref);
-  aqmp_protocol_invoke (AQMP_PROTOCOL (aqmp_job_get_client (self)), begin, run, aqmp_job_run_unref);
+  aqmp_protocol_invoke (protocol, begin, run, aqmp_job_run_unref);
 }
 
 /* --- Public ------------------------------------------------------------------------------------------------------- */

@@ -657,7 +657,7 @@ aqmp_job_set_property (GObject      *object,
       break;
 
     case PROP_ID:
-      self->id = g_value_dup_string (value);
+      self->id = g_strdup (g_value_get_string (value) != NULL ? g_value_get_string (value) : "");
       break;
 
     case PROP_PROGRESS_INTERVAL:

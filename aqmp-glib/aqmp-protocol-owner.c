@@ -88,26 +88,27 @@ aqmp_protocol_set_owner_locked (AqmpProtocol *self,
 /* --- Claims ------------------------------------------------------------------------------------------------------- */
 
 /* Locked. Handlers of the last session that its owner has still to call, or is just calling, must not meet the next session in
-   another thread. @left: (inout) (element-type GSource) (owned): what has to be dropped for that */
+   another thread. @left: (inout): what has to be dropped for that */
 static gboolean
 leave_behind (AqmpProtocol *self,
-              GQueue       *left)
+              AqmpLeft     *left)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
   ensure_context (self);
   if (priv->owner_thread == g_thread_self () || g_main_context_is_owner (priv->context))
     return TRUE;
-  if (priv->n_telling > 0)
+  if (priv->n_telling > 0 || priv->n_becoming_idle > 0)
     return FALSE;
 
-  aqmp_protocol_steal_deferred_locked (self, left);
+  aqmp_protocol_steal_deferred_locked (self, &left->sources);
+  left->context = g_main_context_ref (priv->context);
   return TRUE;
 }
 
 gboolean
 aqmp_protocol_claim_locked (AqmpProtocol *self,
-                            GQueue       *left)
+                            AqmpLeft     *left)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
 
@@ -130,18 +131,19 @@ aqmp_protocol_unclaim_locked (AqmpProtocol *self)
 
 void
 aqmp_protocol_drop_left (AqmpProtocol *self,
-                         GQueue       *left)
+                         AqmpLeft     *left)
 {
   GSource *source;
 
-  if (left->length > 0)
-    aqmp_protocol_log (self, G_LOG_LEVEL_INFO, "dropped %u handlers’ calls of a session that another thread had", left->length);
+  if (left->sources.length > 0)
+    aqmp_protocol_log (self, G_LOG_LEVEL_INFO, "dropped %u handlers’ calls of a session that another thread had", left->sources.length);
 
-  while ((source = g_queue_pop_head (left)) != NULL)
+  while ((source = g_queue_pop_head (&left->sources)) != NULL)
     {
       g_source_destroy (source);
       g_source_unref (source);
     }
+  g_clear_pointer (&left->context, g_main_context_unref);
 }
 
 GError *
@@ -157,7 +159,7 @@ gboolean
 aqmp_protocol_claim_idle (AqmpProtocol  *self,
                           GError       **error)
 {
-  GQueue left = G_QUEUE_INIT;
+  AqmpLeft left = { G_QUEUE_INIT, NULL };
   gboolean idle;
   gboolean claimed;
 
@@ -178,7 +180,6 @@ aqmp_protocol_claim_idle (AqmpProtocol  *self,
 typedef struct
 {
   AqmpProtocol   *self;     /* (owned) */
-  GSource        *source;   /* (owned): until that is destroyed */
   GSourceFunc     func;
   gpointer        data;     /* (owned) (nullable): until it is called */
   GDestroyNotify  destroy;
@@ -195,7 +196,6 @@ invocation_free (gpointer user_data)
 
   if (invocation->data != NULL)
     invocation->destroy (invocation->data);
-  g_source_unref (invocation->source);
   g_object_unref (invocation->self);
   g_free (invocation);
 }
@@ -228,12 +228,13 @@ invoke_later (AqmpProtocol   *self,
   Invocation *invocation = g_new (Invocation, 1);
   GSource *source = g_idle_source_new ();
 
-  *invocation = (Invocation) { g_object_ref (self), source, func, data, destroy };
+  *invocation = (Invocation) { g_object_ref (self), func, data, destroy };
   g_source_set_priority (source, G_PRIORITY_DEFAULT);
   g_source_set_name (source, "[aqmp] called from another thread");
   g_source_set_callback (source, invoke_again, invocation, invocation_free);
   g_queue_push_tail (&priv->invocations, invocation);
   g_source_attach (source, priv->context);
+  g_source_unref (source);
   if (priv->transport != NULL)
     aqmp_transport_wake (priv->transport);
 }
@@ -264,31 +265,31 @@ aqmp_protocol_invoke (AqmpProtocol   *self,
   aqmp_protocol_release (acquired);
 }
 
-/* Owner's thread. */
+/* Owner's thread. The source stays, and finds nothing to do: it may be in a context that its thread is just letting go. */
 static gboolean
 serve_one (AqmpProtocol *self)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   Invocation *invocation;
+  GDestroyNotify destroy = NULL;
+  GSourceFunc func = NULL;
   gpointer data = NULL;
-  GSource *source = NULL;
 
   aqmp_protocol_lock (self);
   invocation = g_queue_pop_head (&priv->invocations);
   if (invocation != NULL)
     {
+      func = invocation->func;
+      destroy = invocation->destroy;
       data = g_steal_pointer (&invocation->data);
-      source = g_source_ref (invocation->source);
     }
   aqmp_protocol_unlock (self);
 
-  if (invocation == NULL)
+  if (func == NULL)
     return FALSE;
 
-  invocation->func (data);
-  invocation->destroy (data);
-  g_source_destroy (source);
-  g_source_unref (source);
+  func (data);
+  destroy (data);
   return TRUE;
 }
 

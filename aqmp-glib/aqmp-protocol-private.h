@@ -237,14 +237,21 @@ void          aqmp_protocol_serve_invocations     (AqmpProtocol   *self);
 /* Likewise: what a disconnect that is going on waits for besides the stream. Returns when to call it again, monotonic, -1 for never. */
 gint64        aqmp_protocol_serve_disconnect      (AqmpProtocol   *self);
 
-/* Locked. From now on no other thread can begin a session or take one over. FALSE: another thread has done so. @left: (inout)
-   (element-type GSource): for drop_left() */
+/* What an owner has left undone, and another thread does not do. */
+typedef struct
+{
+  GQueue        sources;  /* (element-type GSource) (owned): that were still to be dispatched */
+  GMainContext *context;  /* (owned) (nullable): where they are; its thread may just be letting it go */
+} AqmpLeft;
+
+/* Locked. From now on no other thread can begin a session or take one over. FALSE: another thread has done so. @left: (inout):
+   for drop_left() */
 gboolean      aqmp_protocol_claim_locked          (AqmpProtocol   *self,
-                                                   GQueue         *left);
+                                                   AqmpLeft       *left);
 void          aqmp_protocol_unclaim_locked        (AqmpProtocol   *self);
 /* Not locked. */
 void          aqmp_protocol_drop_left             (AqmpProtocol   *self,
-                                                   GQueue         *left);
+                                                   AqmpLeft       *left);
 /* The same for an object that has to be idle: an attempt is about to begin, which unclaims it. */
 gboolean      aqmp_protocol_claim_idle            (AqmpProtocol   *self,
                                                    GError        **error);

@@ -67,7 +67,7 @@ aqmp_protocol_reenter_inner_context (GMainContext *inner,
    something else with it: that is not so if nobody can run its context meanwhile. @left: as for claim_locked() */
 static gboolean
 claim_locked (Blocking *blocking,
-              GQueue   *left)
+              AqmpLeft *left)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (blocking->self);
   gboolean idle = priv->runstate == AQMP_RUNSTATE_IDLE;
@@ -98,7 +98,7 @@ claim (Blocking     *blocking,
 {
   AqmpProtocol *self = blocking->self;
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  GQueue left = G_QUEUE_INIT;
+  AqmpLeft left = { G_QUEUE_INIT, NULL };
   gboolean possible;
 
   aqmp_protocol_lock (self);

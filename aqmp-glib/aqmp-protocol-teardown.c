@@ -89,7 +89,10 @@ close_transport (AqmpProtocol  *self,
   if (transport == NULL)
     return;
 
-  aqmp_transport_close_later_in (transport, aqmp_protocol_get_private (self)->outer_context);
+  if (aqmp_protocol_is_deferring (self))
+    aqmp_transport_close_in_call (transport, aqmp_protocol_get_private (self)->outer_context);
+  else
+    aqmp_transport_close (transport);
   aqmp_transport_unref (transport);
 }
 

@@ -47,7 +47,7 @@ struct _AqmpTransport
   gboolean       drained_requested;
   guint          n_put_off;      /* rounds that put off telling so, because they had something to deliver */
   AqmpPoller     poller;         /* who may be waiting: only then does news need a wake-up */
-  gboolean       woken;          /* since then */
+  gboolean       woken;          /* since then, or by wake() at any time before a wait */
   gboolean       iterating;      /* inside iterate(): what is on hold goes on there */
   int            wake_fd;        /* an eventfd that ends the wait for a socket there, or -1 */
   gboolean       on_hold;        /* the source does nothing, but that of a socket writes */

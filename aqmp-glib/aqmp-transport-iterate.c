@@ -142,7 +142,6 @@ expect_news (AqmpTransport *self)
 {
   if (self->wake_fd < 0 && self->channel->context == NULL)
     self->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  self->woken = FALSE;
   self->poller = AQMP_POLLER_ITERATE;
 }
 
@@ -157,7 +156,8 @@ wait_for_something (AqmpTransport *self,
 
   aqmp_transport_lock (self);
   aqmp_transport_write_queue (self);
-  happened = aqmp_transport_is_ready (self) || aqmp_transport_can_write (self);
+  happened = self->woken || aqmp_transport_is_ready (self) || aqmp_transport_can_write (self);
+  self->woken = FALSE;
   if (!happened)
     expect_news (self);
   aqmp_transport_unlock (self);

@@ -70,8 +70,9 @@ AqmpTransport *aqmp_transport_ref                  (AqmpTransport  *self);
 void           aqmp_transport_unref                (AqmpTransport  *self);
 /* Closes the stream for real, without waiting. Nothing is called after it. */
 void           aqmp_transport_close                (AqmpTransport  *self);
-/* The same; what can only happen later is driven by that context. @context: (nullable): the one it is attached to */
-void           aqmp_transport_close_later_in       (AqmpTransport  *self,
+/* The same in a blocking call, which may be held up for a moment: what cannot be done in that is driven by that context, but nobody
+   may ever run it. @context: (nullable): the one it is attached to */
+void           aqmp_transport_close_in_call        (AqmpTransport  *self,
                                                     GMainContext   *context);
 
 /* Between begin and commit or rollback the transport is locked: append to the string, call nothing else. */

@@ -54,10 +54,12 @@ unlock_and_wake (AqmpTransport *self)
     }
 }
 
+/* Remembered: whoever iterates may just be about to wait. */
 void
 aqmp_transport_wake (AqmpTransport *self)
 {
   aqmp_transport_lock (self);
+  self->woken = TRUE;
   unlock_and_wake (self);
 }
 
@@ -583,15 +585,10 @@ aqmp_transport_unref (AqmpTransport *self)
   g_free (self);
 }
 
-void
-aqmp_transport_close (AqmpTransport *self)
-{
-  aqmp_transport_close_later_in (self, NULL);
-}
-
-void
-aqmp_transport_close_later_in (AqmpTransport *self,
-                               GMainContext  *context)
+static void
+close_channel (AqmpTransport *self,
+               GMainContext  *context,
+               gboolean       may_block)
 {
   AqmpChannel *channel;
   GSource *source;
@@ -608,9 +605,22 @@ aqmp_transport_close_later_in (AqmpTransport *self,
     }
   if (channel != NULL)
     {
-      channel->may_block = context != NULL;
+      channel->may_block = may_block;
       aqmp_channel_close (channel, context != NULL ? context : self->context);
     }
+}
+
+void
+aqmp_transport_close (AqmpTransport *self)
+{
+  close_channel (self, NULL, FALSE);
+}
+
+void
+aqmp_transport_close_in_call (AqmpTransport *self,
+                              GMainContext  *context)
+{
+  close_channel (self, context, TRUE);
 }
 
 void

@@ -93,30 +93,46 @@ attach (gint64          ready_time,
   return source;
 }
 
-/* In whatever thread cancels. */
+/* What is done in whatever thread cancels. The context is kept, too: GLib looks for it in the source without any lock, and the
+   caller's thread may just be letting it go. */
+typedef struct
+{
+  GSource      *source;   /* (owned) */
+  GMainContext *context;  /* (owned) */
+} Scheduling;
+
 static void
 schedule (GCancellable *cancellable,
-          gpointer      source)
+          gpointer      user_data)
 {
-  g_source_set_ready_time (source, 0);
+  Scheduling *scheduling = user_data;
+
+  g_source_set_ready_time (scheduling->source, 0);
 }
 
 static void
-release_source (gpointer  source,
-                GClosure *closure)
+scheduling_free (gpointer  user_data,
+                 GClosure *closure)
 {
-  g_source_unref (source);
+  Scheduling *scheduling = user_data;
+
+  g_source_unref (scheduling->source);
+  g_main_context_unref (scheduling->context);
+  g_free (scheduling);
 }
 
 /* Not g_cancellable_source_new(): GLib 2.74 leaks one that is destroyed while another thread cancels. And not
    g_cancellable_connect(), as g_cancellable_disconnect() waits for handlers. */
 static void
 watch_cancellable (AqmpWatch    *self,
+                   GMainContext *context,
                    GCancellable *cancellable)
 {
+  Scheduling *scheduling = g_new (Scheduling, 1);
+
+  *scheduling = (Scheduling) { g_source_ref (self->cancelled), g_main_context_ref (context) };
   self->cancellable = g_object_ref (cancellable);
-  self->handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (schedule), g_source_ref (self->cancelled),
-                                         release_source, 0);
+  self->handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (schedule), scheduling, scheduling_free, 0);
   if (g_cancellable_is_cancelled (cancellable))
     g_source_set_ready_time (self->cancelled, 0);
 }
@@ -136,7 +152,7 @@ aqmp_watch_start_in (AqmpWatch      *self,
   if (cancellable != NULL)
     {
       self->cancelled = attach (-1, "[aqmp] cancelled", context, cancelled, &template);
-      watch_cancellable (self, cancellable);
+      watch_cancellable (self, context, cancellable);
     }
   if (timeout_ms > 0)
     self->timed_out = attach (g_get_monotonic_time () + (gint64) timeout_ms * 1000, "[aqmp] timed out", context, timed_out,
