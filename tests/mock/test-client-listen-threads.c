@@ -209,6 +209,121 @@ test_meddle (void)
   close_peer (client, peer);
 }
 
+/* --- Several take from one ---------------------------------------------------------------------------------------- */
+
+#define N_NOTES 2000
+
+typedef struct
+{
+  AqmpClient        *client;
+  AqmpEventListener *listener;
+  GMutex             lock;
+  guint8             taken[N_NOTES + 1];
+  gint               n_taken;    /* atomic */
+  gint               n_threads;  /* that are done; atomic */
+} Takers;
+
+static void
+note_taken (Takers    *takers,
+            AqmpEvent *event,
+            gint64    *last)
+{
+  gint64 n = json_object_get_int_member (aqmp_event_get_data (event), "n");
+
+  g_assert_cmpint (n, >, *last);
+  *last = n;
+  g_mutex_lock (&takers->lock);
+  g_assert_cmpuint (takers->taken[n], ==, 0);
+  takers->taken[n] = 1;
+  g_mutex_unlock (&takers->lock);
+  g_atomic_int_inc (&takers->n_taken);
+  g_main_context_wakeup (NULL);
+}
+
+/* Again and again, so that it comes at all times. */
+static gpointer
+cancel_often (gpointer data)
+{
+  GAsyncQueue *queue = data;
+  gpointer cancellable;
+
+  while ((cancellable = g_async_queue_pop (queue)) != queue)
+    {
+      g_cancellable_cancel (cancellable);
+      g_object_unref (cancellable);
+    }
+  return NULL;
+}
+
+static gpointer
+take_often (gpointer data)
+{
+  Takers *takers = data;
+  g_autoptr (GAsyncQueue) queue = g_async_queue_new ();
+  GThread *thread = g_thread_new ("cancels", cancel_often, queue);
+  gint64 last = 0;
+  guint i;
+
+  for (i = 0;; i++)
+    {
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AqmpEvent) event = NULL;
+
+      if (i % 2 == 0)
+        g_async_queue_push (queue, g_object_ref (cancellable));
+      event = aqmp_event_listener_next_sync (takers->listener, cancellable, &error);
+      if (event != NULL)
+        note_taken (takers, event, &last);
+      else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        {
+          /* It was stopped during the wait, or between two. */
+          g_assert_true (g_error_matches (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED) ||
+                         g_error_matches (error, AQMP_ERROR, AQMP_ERROR_STATE));
+          break;
+        }
+    }
+  g_async_queue_push (queue, queue);
+  g_thread_join (thread);
+  g_atomic_int_inc (&takers->n_threads);
+  g_main_context_wakeup (NULL);
+  return NULL;
+}
+
+/* Each event goes to exactly one of them, whoever gives up waiting meanwhile, and nobody is given an older one later. */
+static void
+test_takers (void)
+{
+  EchoPeer *peer;
+  Takers takers = { .client = echo_peer_open (&peer, ECHO_PEER_SILENT_AT_FIRST) };
+  guint n_notes = MIN (count_rounds (N_NOTES), N_NOTES);
+  GThread *threads[N_THREADS];
+  guint i;
+
+  takers.listener = event_listen (takers.client, "NOTE");
+  aqmp_event_listener_set_max_pending (takers.listener, N_NOTES);
+  for (i = 0; i < N_THREADS; i++)
+    threads[i] = g_thread_new ("takes", take_often, &takers);
+  for (i = 0; i < n_notes; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autofree char *result = test_execute (takers.client, "event", NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_nonnull (result);
+    }
+  test_wait_until (g_atomic_int_get (&takers.n_taken) == (int) n_notes);
+  aqmp_event_listener_stop (takers.listener);
+  test_wait_until (g_atomic_int_get (&takers.n_threads) == N_THREADS);
+  for (i = 0; i < N_THREADS; i++)
+    g_thread_join (threads[i]);
+  for (i = 1; i <= n_notes; i++)
+    g_assert_cmpuint (takers.taken[i], ==, 1);
+  g_assert_cmpuint (aqmp_event_listener_get_n_dropped (takers.listener), ==, 0);
+  event_forget (takers.listener);
+  close_peer (takers.client, peer);
+}
+
 /* --- Commands with events ----------------------------------------------------------------------------------------- */
 
 typedef struct
@@ -436,6 +551,7 @@ main (int    argc,
   g_test_add_func ("/client/Q16/threads/clear-and-drop", test_clear_and_drop);
   g_test_add_func ("/client/Q16/threads/take-and-drop", test_take_and_drop);
   g_test_add_func ("/client/Q16/threads/meddle", test_meddle);
+  g_test_add_func ("/client/Q16/threads/several-take", test_takers);
   g_test_add_func ("/client/Q16/threads/execute-and-wait", test_execute_and_wait);
   g_test_add_func ("/client/Q16/threads/client-goes", test_client_goes);
 
