@@ -23,17 +23,50 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _qemu_monitor(chardev):
+    return ['-mon', f'chardev={chardev},mode=control']
+
+
+def _storage_monitor(chardev):
+    return ['--monitor', f'chardev={chardev}']
+
+
+def _wait_until_ready(connection):
+    """A server accepts connections in one thread while another still sets up the monitor, and a client that comes between may never
+    be greeted. One more monitor, which is connected from the beginning, tells when that is over."""
+    connection.settimeout(60)
+    with connection.makefile('rw') as file:
+        if 'QMP' not in file.readline():
+            raise RuntimeError('The server has not started')
+        file.write(json.dumps({'execute': 'qmp_capabilities'}))
+        file.flush()
+        while 'return' not in json.loads(file.readline()):
+            pass
+
+
 @contextlib.contextmanager
-def _running(command, path, monitor=('-mon', 'chardev=guest,mode=control'), **kwargs):
+def _running(command, path, monitor=_qemu_monitor, **kwargs):
     """A QEMU with one more monitor, at the path; it gets a socket that listens already: nobody waits to connect."""
     # Criticals of its own, which the storage daemon has when a client comes at the wrong moment, must not end it.
     env = {name: value for name, value in os.environ.items() if name != 'G_DEBUG'}
-    with socket.socket(socket.AF_UNIX) as listener:
+    ready, ready_for_it = socket.socketpair()
+    with socket.socket(socket.AF_UNIX) as listener, ready, ready_for_it:
         listener.bind(path)
         listener.listen(1)
         process = subprocess.Popen(
-            [*command, '--chardev', f'socket,id=guest,server=on,wait=off,fd={listener.fileno()}', *monitor],
-            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent, env=env, **kwargs)
+            [*command,
+             '--chardev', f'socket,id=guest,server=on,wait=off,fd={listener.fileno()}', *monitor('guest'),
+             # No socket to it: those are counted by query-yank.
+             '--chardev', 'stdio,id=ready,signal=off', *monitor('ready')],
+            stdin=ready_for_it, stdout=ready_for_it, pass_fds=[listener.fileno()], preexec_fn=_die_with_parent, env=env, **kwargs)
+        # Its end is the end of the wait.
+        ready_for_it.close()
+        try:
+            _wait_until_ready(ready)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
     try:
         yield
     finally:
@@ -53,7 +86,7 @@ def stopped(directory):
 def storage(directory):
     """A storage daemon; yields the path of its monitor."""
     path = os.path.join(directory, 'storage.sock')
-    with _running([STORAGE_DAEMON], path, ('--monitor', 'chardev=guest')):
+    with _running([STORAGE_DAEMON], path, _storage_monitor):
         yield path
 
 
@@ -63,8 +96,6 @@ def started(command, directory, **kwargs):
     more monitor."""
     path = os.path.join(directory, 'started.sock')
     with _running(command, path, **kwargs):
-        with _monitor(path):
-            pass
         yield path
 
 
