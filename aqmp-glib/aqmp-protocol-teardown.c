@@ -106,6 +106,8 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GError) own_cause = copy_error (cause);
   g_autoptr (GError) interrupted = interrupted_by (cause);
+  /* What was written was flushed, whatever came after that. A handshake has failed all the same. */
+  gboolean flushed = priv->runstate != AQMP_RUNSTATE_CONNECTING && !aqmp_protocol_has_outbound (self);
   AqmpTransport *transport = NULL;
   gboolean had_session;
   GQueue readers;
@@ -140,7 +142,7 @@ aqmp_protocol_tear_down (AqmpProtocol *self,
 
   aqmp_protocol_returns_task (self);
   aqmp_waiters_return (&readers, interrupted);
-  aqmp_waiters_return (&flushers, interrupted);
+  aqmp_waiters_return (&flushers, flushed ? NULL : interrupted);
   priv->hooks->fail_calls (self, calls, own_cause);
 }
 

@@ -48,7 +48,6 @@ test_text (void)
   AqmpClient *client = sync_client_connect (mock, MOCK_GREETING_OOB);
   g_autoptr (JsonObject) arguments = aqmp_arguments_parse ("{\"a\": 1}", NULL);
   g_auto (TestSlot) slot = TEST_SLOT_INIT;
-  g_autoptr (GError) error = NULL;
 
   mock_expect_text (mock, "{\"exec-oob\":\"yank\",\"arguments\":{\"a\":1},\"id\":\"aqmp-2\"}");
   mock_return (mock, "1");

@@ -306,7 +306,7 @@ wait_in_callback (GObject      *object,
                   gpointer      user_data)
 {
   Caller *caller = user_data;
-  g_autoptr (JsonNode) node = aqmp_client_execute_finish (AQMP_CLIENT (object), result, NULL);
+  G_GNUC_UNUSED g_autoptr (JsonNode) node = aqmp_client_execute_finish (AQMP_CLIENT (object), result, NULL);
 
   g_idle_add (call_once, caller);
   test_wait_until (caller->done);
