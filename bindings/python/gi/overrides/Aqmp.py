@@ -475,13 +475,23 @@ class EventListener(Aqmp.EventListener):
         """Events that somebody was given who did not wait any more."""
         return collections.deque()
 
+    @staticmethod
+    def _given(event):
+        operation = Operation(loop=current_loop())
+        operation._what, operation._cancellable = 'next', None
+        operation.set_result(event)
+        return operation
+
     def next(self):
         """The next event. When there will be none: an error."""
         if self._given_back:
-            operation = Operation(loop=current_loop())
-            operation._what, operation._cancellable = 'next', Gio.Cancellable()
-            operation.set_result(self._given_back.popleft())
-            return operation
+            return self._given(self._given_back.popleft())
+        # One that is here is not worth a callback; and the thread that may take it so is the one that runs the session.
+        if self.get_n_pending() > 0 and type(asyncio._get_running_loop()) is EventLoop:
+            try:
+                return self._given(self.next_sync(None))
+            except GLib.Error:
+                pass                # inside a virtual function, say
         return _begin(self, 'next', convert=lambda event: event, protocol=self.client_of_listener(),
                       required=Aqmp.Runstate.RUNNING, unwanted=self._given_back.append)
 

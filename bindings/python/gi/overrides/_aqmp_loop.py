@@ -40,6 +40,8 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self, context):
         super().__init__()
         self.context = context
+        # Not that of PyGObject's override, which is one more function of Python for each call that is waited for.
+        self._iteration = super(GLib.MainContext, context).iteration
         self.on_driven = None       # what is called when the source was dispatched, and nothing here has iterated the context
         self.drives = False
         self.selecting = False
@@ -96,12 +98,13 @@ class _Selector(selectors.DefaultSelector):
         return super().select(0)
 
     def _iterate(self, timeout):
-        self.attach()
+        if self._source is None:
+            self.attach()
         if timeout is not None and timeout > 0:
             self.wake(time.monotonic() + timeout)
         self.selecting = True
         try:
-            self.context.iteration(timeout is None or timeout > 0)
+            self._iteration(timeout is None or timeout > 0)
         finally:
             self.selecting = False
 
