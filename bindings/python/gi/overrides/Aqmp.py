@@ -204,7 +204,7 @@ def _value_of(data):
 _cancellables = []
 
 
-class _Execution(Operation):
+class Execution(Operation):
     """A command that was sent, or will be. One object and one callback for each, and nothing else."""
 
     __slots__ = ()
@@ -223,7 +223,7 @@ class _Execution(Operation):
 
 
 def _execute(client, command, text):
-    execution = _Execution(loop=current_loop())
+    execution = Execution(loop=current_loop())
     execution._what = command
     execution._cancellable = cancellable = _cancellables.pop() if _cancellables else Gio.Cancellable()
     client.execute_raw_async(text, None, cancellable, execution.on_reply)
