@@ -18,7 +18,7 @@ import weakref
 
 from gi.overrides import override
 from gi.overrides._aqmp_loop import EventLoop, Operation, Task, current_context, current_loop, loop_of_context, run, spawn
-from gi.repository import Gio, GLib
+from gi.repository import Gio, GLib, GObject
 
 Aqmp = sys.modules['gi.repository.Aqmp']
 __all__ = ['EventLoop', 'ExecuteError', 'Operation', 'StateError', 'Task', 'run', 'spawn']
@@ -245,25 +245,25 @@ def _fd_list(fds):
 _FALLIBLE = ('do_establish_session', 'do_message_received', 'do_filter_inbound', 'do_filter_outbound')
 
 
-def _told(protocol, function, exception):
+def _told(protocol, name, exception):
     """The exception as the library can hand it on: it would only see that something was raised. It is printed, as all that is
     raised where nobody in Python can catch it."""
     if isinstance(exception, GLib.Error):
         return exception
     sys.excepthook(type(exception), exception, exception.__traceback__)
     said = f': {exception}' if str(exception) else ''
-    return _failure(Aqmp.Error.FAILED, f'{function.__name__.removeprefix("do_")}() of {type(protocol).__name__} raised '
+    return _failure(Aqmp.Error.FAILED, f'{name.removeprefix("do_")}() of {type(protocol).__name__} raised '
                     f'{type(exception).__name__}{said}')
 
 
-def _fallible(function):
+def _fallible(name, function):
     """A virtual function whose exceptions say in C what they say, and that may return bytes for GLib.Bytes."""
     @functools.wraps(function)
     def call(self, argument):
         try:
             result = function(self, argument)
         except Exception as e:
-            raise _told(self, function, e) from e
+            raise _told(self, name, e) from e
         return GLib.Bytes.new(result) if isinstance(result, bytes) else result
     return call
 
@@ -275,23 +275,61 @@ def _loop_here():
     return loop if getattr(loop, 'context', None) == context else loop_of_context(context)
 
 
-def _establishing(function):
+def _establishing(name, function):
     """An asynchronous establish_session()."""
     @functools.wraps(function)
     def call(self, task):
-        running = Task(function(self, task), loop=_loop_here())
-        running.add_done_callback(lambda running: _return(self, function, task, running))
+        loop = _loop_here()
+        running = Task(function(self, task), loop=loop)
+        running.add_done_callback(lambda running: _return(self, name, task, running))
+        if task.get_cancellable() is not None:
+            # When the attempt is given up, which any thread can do.
+            GObject.Object.connect(task.get_cancellable(), 'cancelled', lambda _: loop.call_soon_threadsafe(running.cancel))
         return True
     return call
 
 
-def _return(protocol, function, task, running):
+def _return(protocol, name, task, running):
     if running.cancelled():
         task.return_error(GLib.Error.new_literal(Gio.io_error_quark(), 'Operation was cancelled', Gio.IOErrorEnum.CANCELLED))
     elif running.exception() is not None:
-        task.return_error(_told(protocol, function, running.exception()))
+        task.return_error(_told(protocol, name, running.exception()))
     else:
         task.return_boolean(True)
+
+
+def _chain_up(protocol, cls):
+    """An Operation that is what a class in C does to establish a session."""
+    operation = Operation(loop=_loop_here())
+    operation._what, operation._cancellable = 'establish-session', Gio.Cancellable()
+
+    def on_done(_protocol, task):
+        if operation.done():
+            return
+        try:
+            task.propagate_boolean()
+            operation.set_result(None)
+        except GLib.Error as e:
+            operation.set_exception(e)
+    cls.do_establish_session(protocol, Gio.Task.new(protocol, operation._cancellable, on_done))
+    return operation
+
+
+_vfuncs = {name: Aqmp.Protocol.__dict__[name] for name in (*_FALLIBLE, 'do_session_ended', 'do_runstate_changed', 'do_event')}
+
+
+def _chaining(function):
+    def chain_up(self, *args):
+        # PyGObject 3.42 cannot give None where an error goes; the only such function is session_ended(), and does nothing.
+        return None if args == (None,) else function(self, *args)
+    return chain_up
+
+
+def _allow_super(cls):
+    """Makes super().do_...(...) work; PyGObject by itself has only Parent.do_...(self, ...). Not in the body of the class, where it
+    would be an implementation."""
+    for name, vfunc in _vfuncs.items():
+        setattr(cls, name, _chaining(vfunc.__get__(None, cls)))     # the implementation that this class has in C
 
 
 def _implement(cls):
@@ -300,9 +338,9 @@ def _implement(cls):
         if not isinstance(function, types.FunctionType):
             continue
         if name == 'do_establish_session' and inspect.iscoroutinefunction(function):
-            setattr(cls, name, _establishing(function))
+            setattr(cls, name, _establishing(name, function))
         else:
-            setattr(cls, name, _fallible(function))
+            setattr(cls, name, _fallible(name, function))
 
 
 # --- Classes ---
@@ -370,6 +408,10 @@ class Protocol(Aqmp.Protocol):
         """Writes a message; while the session is being established."""
         return self._session('write_message', GLib.Bytes.new(message), required=Aqmp.Runstate.CONNECTING)
 
+    def establish_session(self):
+        """What the class in C does, for an asynchronous do_establish_session() that does more than that."""
+        return _chain_up(self, Protocol)
+
     def __enter__(self):
         return self
 
@@ -392,6 +434,7 @@ class Protocol(Aqmp.Protocol):
 
 
 Protocol = override(Protocol)
+_allow_super(Protocol)
 __all__.append('Protocol')
 
 
@@ -404,6 +447,10 @@ def _names(names):
 
 class Client(Aqmp.Client):
     """A client of QMP; see Aqmp.Client in the manual."""
+
+    def establish_session(self):
+        """Waits for the greeting, and negotiates."""
+        return _chain_up(self, Client)
 
     def execute(self, command, arguments=None, /, **keywords):
         """Executes a command; arguments are a dictionary, or keywords with "_" for "-". The result is what it returns. If the
@@ -443,6 +490,7 @@ class Client(Aqmp.Client):
 
 
 Client = override(Client)
+_allow_super(Client)
 __all__.append('Client')
 
 

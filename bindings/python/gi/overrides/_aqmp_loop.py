@@ -45,15 +45,18 @@ class _Selector(selectors.DefaultSelector):
         self.on_driven = None       # what is called when the source was dispatched, and nothing here has iterated the context
         self.drives = False
         self.selecting = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()      # signal handlers come in between, too
+        self._closed = False        # other threads may not have heard
         self._source = None
         self._any_ready = False
         self._wake_at = None        # (nullable) when the source is dispatched at the latest, by the clock of the loop
 
     def attach(self):
+        """Whether that was possible."""
         with self._lock:            # any thread may be the first
-            if self._source is None:
+            if self._source is None and not self._closed:
                 self._source = self._new_source()
+            return self._source is not None
 
     def _new_source(self):
         source = GLib.unix_fd_source_new(self.fileno(), GLib.IOCondition.IN)
@@ -64,29 +67,27 @@ class _Selector(selectors.DefaultSelector):
         source.attach(self.context)
         return source
 
-    def detach(self):
-        if self._source is not None:
-            self._source.destroy()
-            self._source = self._wake_at = None
-
     def wake(self, when=0.0):
-        """Has the source dispatched at that time, or before."""
-        self.attach()
-        if self._wake_at is None or when < self._wake_at:
-            self._wake_at = when
-            self._source.set_ready_time(max(0, int(when * 1e6)))
+        """Has the source dispatched at that time, or before. From any thread."""
+        with self._lock:
+            if self.attach() and (self._wake_at is None or when < self._wake_at):
+                self._wake_at = when
+                self._source.set_ready_time(max(0, int(when * 1e6)))
+                if self._wake_at < when:    # the handler of a signal
+                    self._source.set_ready_time(0)
 
     def _on_dispatched(self, _fd, condition):
         if condition:
             self._any_ready = True
-        if self._wake_at is not None:
+        with self._lock:
             self._wake_at = None
             self._source.set_ready_time(-1)
         if self.on_driven():
             return GLib.SOURCE_CONTINUE
         # The main context is iterated inside a callback of asyncio, which does not support that. Nothing of it can run until the
         # callback returns; what is ready stays ready, and must not keep that iteration busy.
-        self._source = None
+        with self._lock:
+            self._source = None
         return GLib.SOURCE_REMOVE
 
     def select(self, timeout=None):
@@ -109,7 +110,11 @@ class _Selector(selectors.DefaultSelector):
             self.selecting = False
 
     def close(self):
-        self.detach()
+        with self._lock:
+            self._closed = True
+            if self._source is not None:
+                self._source.destroy()
+                self._source = None
         super().close()
 
 
@@ -264,6 +269,7 @@ class _Waitable:
                     loop.context.release()
             else:
                 self._wait_for_other_thread(loop, timeout)
+        _spawned.discard(self)      # the callback that does it may never run now
         return self.result()
 
     def _wait_iterating(self, loop, timeout):
@@ -319,14 +325,18 @@ class Task(_Waitable, asyncio.Task):
     """A coroutine that runs: a task of asyncio that one can also wait() for."""
 
 
-# Tasks are kept by nothing else while they wait for something that only a weak reference leads to.
+# Tasks that run. asyncio itself has weak references only.
 _spawned = set()
+
+
+def _check_coroutine(function, coroutine):
+    if not asyncio.iscoroutine(coroutine):
+        raise TypeError(f'{function}() takes a coroutine, such as main() if that is an "async def main()", not {coroutine!r}')
 
 
 def spawn(coroutine, *, name=None):
     """Runs a coroutine in the main loop of GLib that runs, or is going to run, in this thread; returns its task."""
-    if not asyncio.iscoroutine(coroutine):
-        raise TypeError(f'spawn() takes a coroutine, such as main() if that is an "async def main()", not {coroutine!r}')
+    _check_coroutine('spawn', coroutine)
     try:
         task = Task(coroutine, loop=current_loop(), name=name)
     except BaseException:
@@ -343,9 +353,25 @@ def _make_loop():
     return loop_of_context()
 
 
+def _acquire_context():
+    if _get_running_loop() is not None:
+        raise RuntimeError('Aqmp.run() is for the start of a program, and cannot be called from a running event loop: use await')
+    context = current_context()
+    if not context.acquire():
+        raise RuntimeError('Another thread runs the main context that is the default of this one')
+    return context
+
+
 def run(main, *, debug=None):
     """Like asyncio.run(), with a loop that runs GLib's main context as well."""
-    if not asyncio.iscoroutine(main):
-        raise TypeError(f'run() takes a coroutine, such as main() if that is an "async def main()", not {main!r}')
-    with asyncio.Runner(debug=debug, loop_factory=_make_loop) as runner:
-        return runner.run(main)
+    _check_coroutine('run', main)
+    try:
+        context = _acquire_context()
+    except RuntimeError:
+        main.close()
+        raise
+    try:
+        with asyncio.Runner(debug=debug, loop_factory=_make_loop) as runner:
+            return runner.run(main)
+    finally:
+        context.release()
