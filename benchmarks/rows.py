@@ -76,6 +76,7 @@ def obvious():
 def scripted(*goals):
     return [
         Entry('python', 'aqmp-python', DICT, {}, list(goals)),
+        Entry('callbacks', 'aqmp-callbacks', DICT),
         Entry('qemu-python', 'qemu-python', PEER_DICT),
         Entry('node', 'node', PEER_OBJECT),
     ]
