@@ -458,6 +458,29 @@ class Waiting(TestCase):
         thread.join(2 * tap.BOUND)
         self.assertEqual(results, [{'a': 1}] * 3)
 
+    def test_wait_inside_handler(self):
+        heard = []
+
+        def on_event(client, event):
+            heard.append((event.name, client.execute('echo', a=1).wait(tap.BOUND)))
+        self.client.connect('event', on_event)
+        with self.session():
+            self.say(TWO_EVENTS).wait(tap.BOUND)
+            self.assertEqual(sorted(heard), [('A', {'a': 1}), ('B', {'a': 1})])
+
+    def test_wait_inside_virtual_function(self):
+        class Asking(Aqmp.Client):
+            answer = None
+
+            def do_message_received(self, message):
+                if self.answer is None and b'"event"' in message.get_data():
+                    self.answer = self.execute('echo', a=1).wait(tap.BOUND)
+                return super().do_message_received(message)
+        self.client = Asking()
+        with self.session():
+            self.say(TWO_EVENTS).wait(tap.BOUND)
+            self.assertEqual(self.client.answer, {'a': 1})
+
     def test_repr(self):
         self.assertRegex(repr(self.client), r"<Client 'vm0' idle at 0x")
         self.assertRegex(repr(Aqmp.Client()), r'<Client idle at 0x')
@@ -540,6 +563,14 @@ class Events(TestCase):
             task = Aqmp.spawn(main())
             self.say(TWO_EVENTS).wait()
             self.assert_error(Gio.IOErrorEnum.CONNECTION_CLOSED, task, domain=Gio.io_error_quark())
+
+    def test_listener_as_in_c(self):
+        with self.session():
+            listener = self.client.listen(['A'], None)
+            self.say(TWO_EVENTS).wait()
+            self.assertEqual(next(listener).name, 'A')
+        with self.assertRaises(GLib.Error):
+            next(listener)
 
     def test_stopped_while_waiting(self):
         async def main():

@@ -148,7 +148,7 @@ class Names(unittest.TestCase):
         self.assertEqual(self.names(self.tree.body), expected)
 
     def test_classes(self):
-        internal = {'parent_instance', 'ref', 'unref', 'client_of_listener'}
+        internal = {'parent_instance', 'ref', 'unref'}
         classes = {node.name: self.names(node.body) for node in self.tree.body if isinstance(node, ast.ClassDef)}
         classes['Client'] |= classes['Protocol']
         for name in 'Protocol', 'Client', 'Event', 'EventListener', 'Job', 'Greeting':

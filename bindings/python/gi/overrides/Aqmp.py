@@ -471,7 +471,7 @@ class Client(Aqmp.Client):
         """Listens for events, from now on: those with these names, or all, for which where(event) is true. To be iterated over,
         with "async for" or "for", and used as a context manager."""
         listener = self.listen(_names(names), (lambda event, *_: bool(where(event))) if where else None)
-        listener.client_of_listener = weakref.ref(self)
+        listener._client_ref = weakref.ref(self)
         if max_pending is not None:
             listener.set_max_pending(max_pending)
         return listener
@@ -516,7 +516,7 @@ __all__.append('Event')
 class EventListener(Aqmp.EventListener):
     """What events() returns."""
 
-    client_of_listener = staticmethod(lambda: None)
+    _client_ref = staticmethod(lambda: None)
 
     @functools.cached_property
     def _given_back(self):
@@ -540,19 +540,23 @@ class EventListener(Aqmp.EventListener):
                 return self._given(self.next_sync(None))
             except GLib.Error:
                 pass                # inside a virtual function, say
-        return _begin(self, 'next', convert=lambda event: event, protocol=self.client_of_listener(),
+        return _begin(self, 'next', convert=lambda event: event, protocol=self._client_ref(),
                       required=Aqmp.Runstate.RUNNING, unwanted=self._given_back.append)
 
     def _raise_unless_over(self, error):
-        """A session that was closed is the end of the events; one that failed, or has never begun, is an error."""
-        client = self.client_of_listener()
-        if error.matches(_ERROR, Aqmp.Error.INTERRUPTED) and self.get_active():
-            if client is not None and client.get_error() is not None:
-                raise client.get_error() from error
-        elif error.matches(_ERROR, Aqmp.Error.STATE) and self.get_active():
-            if client is not None and client.get_greeting() is None:
-                raise error
-        elif not error.matches(_ERROR, Aqmp.Error.INTERRUPTED) and not error.matches(_ERROR, Aqmp.Error.STATE):
+        """A session that was closed, or a listener that was stopped, is the end of the events; a session that failed, or has never
+        begun, is an error."""
+        interrupted, state = (error.matches(_ERROR, code) for code in (Aqmp.Error.INTERRUPTED, Aqmp.Error.STATE))
+        if not interrupted and not state:
+            raise error
+        if not self.get_active():
+            return
+        client = self._client_ref()
+        if client is None:          # it comes from listen()
+            raise error
+        if interrupted and client.get_error() is not None:
+            raise client.get_error() from error
+        if state and client.get_greeting() is None:
             raise error
 
     def __aiter__(self):
