@@ -26,8 +26,12 @@ except ImportError:
 _get_running_loop = asyncio._get_running_loop
 
 
+_get_thread_default = GLib.MainContext.get_thread_default
+_default_context = GLib.MainContext.default()
+
+
 def current_context():
-    return GLib.MainContext.get_thread_default() or GLib.MainContext.default()
+    return _get_thread_default() or _default_context
 
 
 # --- The loop ---
@@ -41,7 +45,7 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self.context = context
         # Not that of PyGObject's override, which is one more function of Python for each call that is waited for.
-        self._iteration = super(GLib.MainContext, context).iteration
+        self.iteration = super(GLib.MainContext, context).iteration
         self.on_driven = None       # what is called when the source was dispatched, and nothing here has iterated the context
         self.drives = False
         self.selecting = False
@@ -105,7 +109,7 @@ class _Selector(selectors.DefaultSelector):
             self.wake(time.monotonic() + timeout)
         self.selecting = True
         try:
-            self._iteration(timeout is None or timeout > 0)
+            self.iteration(timeout is None or timeout > 0)
         finally:
             self.selecting = False
 
@@ -220,6 +224,9 @@ _last = threading.local()           # .loop: keeps that which a thread has used 
 
 def loop_of_context(context=None):
     context = context or current_context()
+    loop = getattr(_last, 'loop', None)
+    if loop is not None and loop.context == context and not loop.is_closed():
+        return loop
     with _lock:
         loop = _loops.get(context)
         if loop is None or loop.is_closed():
@@ -273,7 +280,7 @@ class _Waitable:
         return self.result()
 
     def _wait_iterating(self, loop, timeout):
-        iterate = loop.context.iteration
+        iterate = loop._glib.iteration
         timer = loop.call_later(timeout, self._give_up) if timeout is not None else None
         try:
             while not self.done():
