@@ -63,8 +63,8 @@ def programs(build):
         'limit': compiled(build, 'bench-limit'),
         'aqmp': compiled(build, 'bench-aqmp', ours=True),
         'obvious': compiled(build, 'bench-obvious'),
-        'aqmp-python': aqmp_python(build, 'aqmp-await.py'),
-        'aqmp-callbacks': aqmp_python(build, 'aqmp-client.py'),
+        'aqmp-await': aqmp_python(build, 'aqmp-await.py'),
+        'aqmp-python': aqmp_python(build, 'aqmp-client.py'),
         'qemu-python': qemu_python(build),
         'node': node(build),
     }

@@ -75,8 +75,8 @@ def obvious():
 
 def scripted(*goals):
     return [
+        Entry('await', 'aqmp-await', DICT, {}, list(goals)),
         Entry('python', 'aqmp-python', DICT, {}, list(goals)),
-        Entry('callbacks', 'aqmp-callbacks', DICT),
         Entry('qemu-python', 'qemu-python', PEER_DICT),
         Entry('node', 'node', PEER_OBJECT),
     ]
