@@ -206,6 +206,33 @@ class Both(unittest.TestCase):
         self.run_both(main)
 
 
+    def test_main_loop_inside_a_callback_of_glib(self):
+        """The same, while asyncio waits."""
+        async def main():
+            readable, writable = os.pipe()
+            loop = asyncio.get_running_loop()
+            got, spent, nested = loop.create_future(), [], loop.create_future()
+            loop.add_reader(readable, lambda: (os.read(readable, 1), got.done() or got.set_result(True)))
+
+            def nest():
+                os.write(writable, b'x')
+                inner = GLib.MainLoop()
+                GLib.timeout_add(50, inner.quit)
+                start = time.process_time()
+                inner.run()
+                spent.append(time.process_time() - start)
+                nested.set_result(True)
+            GLib.timeout_add(1, nest)
+            await asyncio.wait_for(nested, tap.BOUND)
+            await asyncio.wait_for(got, tap.BOUND)
+            loop.remove_reader(readable)
+            os.close(readable)
+            os.close(writable)
+            self.assertLess(spent[0], 0.04)
+            return True
+        self.run_both(main)
+
+
 class Run(unittest.TestCase):
     def test_again_and_again(self):
         async def main(i):

@@ -24,14 +24,19 @@ except ImportError:
     GLibEventLoop = None
 
 _get_running_loop = asyncio._get_running_loop
-
-
 _get_thread_default = GLib.MainContext.get_thread_default
 _default_context = GLib.MainContext.default()
 
 
 def current_context():
     return _get_thread_default() or _default_context
+
+
+def _acquire(context):
+    if not context.acquire():
+        raise RuntimeError('Another thread runs the main context that is the default of this one: give this thread one of its own '
+                           'first, with GLib.MainContext.push_thread_default()')
+    return context
 
 
 # --- The loop ---
@@ -81,15 +86,17 @@ class _Selector(selectors.DefaultSelector):
                     self._source.set_ready_time(0)
 
     def _on_dispatched(self, _fd, condition):
+        seen_already = self._any_ready
         if condition:
             self._any_ready = True
         with self._lock:
             self._wake_at = None
-            self._source.set_ready_time(-1)
-        if self.on_driven():
+            if self._source is not None:
+                self._source.set_ready_time(-1)
+        if self.on_driven() and not (seen_already and self.drives):
             return GLib.SOURCE_CONTINUE
-        # The main context is iterated inside a callback of asyncio, which does not support that. Nothing of it can run until the
-        # callback returns; what is ready stays ready, and must not keep that iteration busy.
+        # The main context is iterated inside a callback, of asyncio or of GLib, while asyncio cannot go on before that returns. What
+        # is ready stays ready, and must not keep that iteration busy.
         with self._lock:
             self._source = None
         return GLib.SOURCE_REMOVE
@@ -145,8 +152,7 @@ class EventLoop(asyncio.SelectorEventLoop):
 
     def run_forever(self):
         # Held while callbacks run, too: or another thread could take the main context, and what is dispatched there, meanwhile.
-        if not self.context.acquire():
-            raise RuntimeError('Another thread runs the main context that is the default of this one')
+        _acquire(self.context)
         self._driven, self._glib.drives = False, True
         try:
             super().run_forever()
@@ -174,7 +180,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         finally:
             self._driven = True
             asyncio._set_running_loop(outer)
-        self._ask_for_turn()
+            self._ask_for_turn()
 
     def _ask_for_turn(self):
         """As soon as there is something to do."""
@@ -363,10 +369,7 @@ def _make_loop():
 def _acquire_context():
     if _get_running_loop() is not None:
         raise RuntimeError('Aqmp.run() is for the start of a program, and cannot be called from a running event loop: use await')
-    context = current_context()
-    if not context.acquire():
-        raise RuntimeError('Another thread runs the main context that is the default of this one')
-    return context
+    return _acquire(current_context())
 
 
 def run(main, *, debug=None):
