@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The aqmp-glib authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""The client over this library through introspection: the raw form with callbacks, and json.loads. Awaitable forms, once there
-are some, go here."""
+"""The client over this library through introspection alone: the raw form with callbacks, and json.loads. What can be awaited is in
+aqmp-await.py."""
 
 import json
 

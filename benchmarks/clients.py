@@ -37,11 +37,12 @@ def qemu_python(build):
                    {'PYTHONPATH': package, 'PYTHONDONTWRITEBYTECODE': '1'}, native=False)
 
 
-def aqmp_python(build):
+def aqmp_python(build, script):
     library = os.path.join(build, 'aqmp-glib')
-    return Program(['/usr/bin/python3', os.path.join(HERE, 'aqmp-client.py')],
+    return Program(['/usr/bin/python3', os.path.join(HERE, script)],
                    '' if os.path.exists(os.path.join(library, 'Aqmp-1.typelib')) else 'introspection is not built',
-                   {'GI_TYPELIB_PATH': library, 'LD_LIBRARY_PATH': library, 'PYTHONDONTWRITEBYTECODE': '1'},
+                   {'GI_TYPELIB_PATH': library, 'LD_LIBRARY_PATH': library, 'PYTHONDONTWRITEBYTECODE': '1',
+                    'PYTHONPATH': os.path.join(HERE, '..', 'bindings', 'python')},
                    native=False, ours=True)
 
 
@@ -62,7 +63,8 @@ def programs(build):
         'limit': compiled(build, 'bench-limit'),
         'aqmp': compiled(build, 'bench-aqmp', ours=True),
         'obvious': compiled(build, 'bench-obvious'),
-        'aqmp-python': aqmp_python(build),
+        'aqmp-await': aqmp_python(build, 'aqmp-await.py'),
+        'aqmp-python': aqmp_python(build, 'aqmp-client.py'),
         'qemu-python': qemu_python(build),
         'node': node(build),
     }

@@ -75,6 +75,7 @@ def obvious():
 
 def scripted(*goals):
     return [
+        Entry('await', 'aqmp-await', DICT, {}, list(goals)),
         Entry('python', 'aqmp-python', DICT, {}, list(goals)),
         Entry('qemu-python', 'qemu-python', PEER_DICT),
         Entry('node', 'node', PEER_OBJECT),

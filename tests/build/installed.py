@@ -17,6 +17,14 @@ import tap
 
 meson, build_root, prefix, libdir, introspection, vapi, cc, cxx = sys.argv[1:]
 
+def python_path(top):
+    """Of the prefix, which Python does not look at by itself."""
+    for directory, _, files in os.walk(top):
+        if directory.endswith(os.path.join('gi', 'overrides')) and 'Aqmp.py' in files:
+            return os.path.dirname(os.path.dirname(directory))
+    return ''
+
+
 with tempfile.TemporaryDirectory() as root:
     if not tap.run([*shlex.split(meson), 'install', '-C', build_root, '--no-rebuild', '--destdir', root],
                    'meson install'):
@@ -48,6 +56,7 @@ with tempfile.TemporaryDirectory() as root:
            'PKG_CONFIG_PATH': pkgconfig,
            'LD_LIBRARY_PATH': libpath,
            'GI_TYPELIB_PATH': os.path.join(libpath, 'girepository-1.0'),
+           'PYTHONPATH': python_path(installed),
            'XDG_DATA_DIRS': os.path.join(installed, 'share') + ':/usr/local/share:/usr/share'}
     languages.c(env, root, cc)
     languages.c(env, root, cxx, 'c++')

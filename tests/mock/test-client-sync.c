@@ -32,7 +32,6 @@ script_calls (MockServer *mock)
 static void
 make_calls (Caller *caller)
 {
-  g_autofree char *result = NULL;
   g_autoptr (GError) error = NULL;
   SyncTrap trap;
 

@@ -9,4 +9,4 @@ from gi.repository import Aqmp  # noqa: E402
 client = Aqmp.Client.new('program')
 event = Aqmp.Event.new('STOP', -1, None)
 assert client.props.runstate == Aqmp.Runstate.IDLE
-print(client.props.name, event.props.name)
+print(client.props.name, event.name)  # that there is a "name" without "props" is the override's doing

@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""The client over this library as Python programs use it: what is awaited, and dictionaries."""
+
+import asyncio
+
+import gi
+gi.require_version('Aqmp', '1')
+from gi.repository import Aqmp  # noqa: E402
+
+from scripted import Bench  # noqa: E402
+
+
+async def do_calls(client, command, arguments, in_flight, count):
+    remaining = count
+
+    async def worker():
+        nonlocal remaining
+        while remaining > 0:
+            remaining -= 1
+            await client.execute(command, arguments)
+
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
+
+
+async def run_calls(bench, client):
+    what = bench.options.get('command', 'query-status'), bench.arguments(), bench.number('inflight', 1)
+    await client.connect_to(bench.socket)
+    await do_calls(client, *what, bench.warm)
+    bench.begin()
+    await do_calls(client, *what, bench.count)
+    bench.end()
+    await client.close()
+
+
+async def do_events(client, burst, count):
+    """With a listener that reads the data of each."""
+    with client.events() as events:
+        for _ in range(count // burst):
+            call = client.execute('x-events', {'count': burst, 'data': 1})
+            for _ in range(burst):
+                event = await events.next()
+                if event.data['offset'] != 78:
+                    raise ValueError('not the data that was sent')
+            await call
+
+
+async def run_events(bench, client):
+    burst = bench.number('burst', 1000)
+    await client.connect_to(bench.socket)
+    await do_events(client, burst, burst)
+    bench.begin()
+    await do_events(client, burst, bench.count)
+    bench.end()
+    await client.close()
+
+
+async def do_connects(bench, count):
+    for _ in range(count):
+        client = Aqmp.Client()
+        await client.connect_to(bench.socket)
+        await client.close()
+
+
+async def run_connects(bench, _client):
+    await do_connects(bench, bench.warm)
+    bench.begin()
+    await do_connects(bench, bench.count)
+    bench.end()
+
+
+async def main():
+    bench = Bench()
+    run = {'calls': run_calls, 'events': run_events, 'connect': run_connects}[bench.work]
+    await run(bench, Aqmp.Client())
+
+Aqmp.run(main())

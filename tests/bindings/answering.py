@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2026 The aqmp-glib authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""A server of QMP, in a thread, that answers what a test needs and real servers do not."""
+
+import contextlib
+import json
+
+import lines
+
+GREETING = '{"QMP": {"version": {"qemu": {"micro": 1, "minor": 2, "major": 7}, "package": "test"}, "capabilities": []}}\n'
+
+
+class Answering:
+    """Returns a command's arguments to it, but for these commands:
+
+    say     sends what is in "text", with ID and NULL replaced, and nothing else
+    hang    is never answered
+    leave   closes the connection
+    """
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, sock, _):
+        sock.sendall(GREETING.encode())
+        text, decoder = '', json.JSONDecoder()
+        while True:
+            data = sock.recv(1 << 20)
+            if not data:
+                return
+            text += data.decode()
+            while text:
+                try:
+                    command, end = decoder.raw_decode(text)
+                except ValueError:
+                    break           # the rest comes
+                text = text[end:].lstrip()
+                if not self._answer(sock, command):
+                    return
+
+    def _answer(self, sock, command):
+        name, arguments = command.get('execute', command.get('exec-oob')), command.get('arguments')
+        if name != 'qmp_capabilities':
+            self.seen.append(name)
+        identity = json.dumps(command['id'])
+        if name == 'say':
+            sock.sendall(arguments['text'].replace('ID', identity).encode())
+        elif name == 'leave':
+            return False
+        elif name != 'hang':
+            sock.sendall(f'{{"return": {json.dumps(arguments)}, "id": {identity}}}\n'.encode())
+        return True
+
+
+@contextlib.contextmanager
+def session(client):
+    """With a session of the client and such a server; gives the server."""
+    server = Answering()
+    with lines.peer(server) as it:
+        client.open(it.stream).wait()
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(lines.GLib.Error):
+                client.close().wait()
