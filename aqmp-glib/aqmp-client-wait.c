@@ -302,8 +302,8 @@ join_names (const char * const *names,
  *
  * Executes a command, and waits for the event that completes what it has begun.
  *
- * The event may come before the reply, but not before the command is sent; without a reply, or with an error as the reply, it
- * does not count. For jobs there is [class@Job].
+ * The event may come before the reply; without a reply, or with an error as the reply, it does not count. One that was on its way
+ * already when this is called counts like any other: let @data say enough to tell them apart. For jobs there is [class@Job].
  *
  * May be called from any thread.
  *

@@ -26,6 +26,9 @@ typedef enum
 /* Owner's thread, all of it. */
 
 AqmpJobFate        aqmp_job_get_fate      (AqmpJob    *self);
+/* In this session, as far as is known. */
+gboolean           aqmp_job_has_status    (AqmpJob    *self,
+                                           const char *status);
 /* The server does not know it any more. */
 gboolean           aqmp_job_is_gone       (AqmpJob    *self);
 /* Changes whenever the status does: what was asked before may be out of date. */

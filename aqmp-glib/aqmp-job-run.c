@@ -148,6 +148,38 @@ end_by_fate (AqmpJobRun *run)
     }
 }
 
+static void
+end_of_job (AqmpJobRun *run)
+{
+  if (run->goal != GOAL_STATUS || g_str_equal (run->status, "null"))
+    end_by_fate (run);
+  else if (aqmp_job_get_fate (run->job) == AQMP_JOB_FAILED)
+    end (run, failure (run));
+  else
+    end (run, g_error_new (AQMP_ERROR, AQMP_ERROR_JOB, _("The job “%s” has ended, without having been “%s”"),
+                           aqmp_job_get_id (run->job), run->status));
+}
+
+/* There is no session any more. The last that came of it may have been what was waited for. @error: (transfer full) */
+static void
+end_with_session (AqmpJobRun *run,
+                  GError     *error)
+{
+  gboolean seen = run->goal == GOAL_STATUS && run->seen;
+
+  if (run->goal == GOAL_REFRESH || (!seen && !aqmp_job_is_gone (run->job)))
+    {
+      end (run, error);
+      return;
+    }
+
+  g_error_free (error);
+  if (seen)
+    end (run, NULL);
+  else
+    end_of_job (run);
+}
+
 /* --- Commands ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -179,7 +211,7 @@ asked (GObject      *client,
   if (run->task == NULL)
     g_clear_error (&error);
   else if (answer == NULL)
-    end (run, error);
+    end_with_session (run, error);
   else if (!JSON_NODE_HOLDS_ARRAY (answer))
     end (run, g_error_new_literal (AQMP_ERROR, AQMP_ERROR_BAD_REPLY, _("The server’s answer to “query-jobs” is no array")));
   else
@@ -210,7 +242,7 @@ take_refusal (AqmpJobRun *run,
   if (run->task == NULL)
     g_clear_error (&error);
   else if (error != NULL && error->domain != AQMP_EXEC_ERROR)
-    end (run, error);
+    end_with_session (run, error);
   else
     {
       g_clear_error (&run->refusal);
@@ -325,16 +357,14 @@ take_to_end (AqmpJobRun *run,
     advance (run, "job-dismiss");
 }
 
+/* It will be nothing else any more, but stays until somebody dismisses it. The answer has the reason, if it has failed. */
 static void
-end_of_job (AqmpJobRun *run)
+end_of_kept_job (AqmpJobRun *run)
 {
-  if (run->goal != GOAL_STATUS || g_str_equal (run->status, "null"))
-    end_by_fate (run);
-  else if (aqmp_job_get_fate (run->job) == AQMP_JOB_FAILED)
-    end (run, failure (run));
+  if (is_fresh (run))
+    end_of_job (run);
   else
-    end (run, g_error_new (AQMP_ERROR, AQMP_ERROR_JOB, _("The job “%s” is gone, without having been “%s”"),
-                           aqmp_job_get_id (run->job), run->status));
+    ask (run);
 }
 
 /* TRUE: it was, in one way or another. */
@@ -346,6 +376,8 @@ is_reached (AqmpJobRun *run,
     end (run, NULL);
   else if (aqmp_job_is_gone (run->job))
     end_of_job (run);
+  else if (run->goal == GOAL_STATUS && g_str_equal (status, "concluded") && !g_str_equal (run->status, "null"))
+    end_of_kept_job (run);
   else
     return FALSE;
 
@@ -379,11 +411,13 @@ look (AqmpJobRun *run)
 {
   const char *status = aqmp_job_get_status (run->job);
 
-  if (run->task == NULL || run->busy)
+  if (run->task == NULL)
     return;
 
   if (run->cancelled && run->goal != GOAL_END)
     end (run, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Operation was cancelled")));
+  else if (run->busy)
+    return;
   else if (!run->asked || run->stale)
     ask (run);
   else if (status == NULL)
@@ -409,7 +443,7 @@ aqmp_job_run_schedule (AqmpJobRun *run)
   AqmpProtocol *protocol = AQMP_PROTOCOL (aqmp_job_get_client (run->job));
   g_autoptr (GSource) source = NULL;
 
-  run->seen = run->seen || g_strcmp0 (aqmp_job_get_status (run->job), run->status) == 0;
+  run->seen = run->seen || aqmp_job_has_status (run->job, run->status);
   if (run->task == NULL || run->looking)
     return;
 
@@ -450,13 +484,8 @@ session_ended (GObject      *listener,
   g_autoptr (AqmpEvent) none = aqmp_event_listener_next_finish (AQMP_EVENT_LISTENER (listener), result, &error);
 
   g_assert (none == NULL);
-  if (run->task != NULL && aqmp_job_is_gone (run->job))
-    {
-      g_clear_error (&error);
-      end_of_job (run);
-    }
-  else if (run->task != NULL)
-    end (run, error);
+  if (run->task != NULL)
+    end_with_session (run, error);
   else
     g_clear_error (&error);
   aqmp_job_run_unref (run);
@@ -476,6 +505,16 @@ watch_progress (AqmpJobRun *run)
   g_source_attach (run->progress_source, run->context);
 }
 
+/* Whoever has asked to run the job has cancelled that before it began, and is told already. */
+static void
+cancel_unseen (AqmpJobRun *run)
+{
+  g_autoptr (JsonObject) arguments = json_object_new ();
+
+  json_object_set_string_member (arguments, "id", aqmp_job_get_id (run->job));
+  aqmp_client_execute_async (aqmp_job_get_client (run->job), "job-cancel", arguments, AQMP_EXECUTE_FLAGS_NONE, NULL, NULL, NULL);
+}
+
 /* Owner's context, or that of the blocking call that this is. */
 static gboolean
 begin (gpointer user_data)
@@ -490,7 +529,11 @@ begin (gpointer user_data)
   given_up = run->task == NULL;
   aqmp_protocol_unlock (protocol);
   if (given_up)
-    return G_SOURCE_REMOVE;
+    {
+      if (run->goal == GOAL_END)
+        cancel_unseen (run);
+      return G_SOURCE_REMOVE;
+    }
 
   run->context = g_main_context_ref (g_task_get_context (run->task) == priv->context ? priv->context :
                                      aqmp_protocol_get_outer_context (protocol));
@@ -637,8 +680,9 @@ block (Arguments  *arguments,
  *
  * To wait for a mirror only until it is ready, and decide then, there is [method@Job.wait_status_async].
  *
- * If @cancellable is cancelled, the job is, and is taken to its end all the same; only then the callback is called. A job that is
- * paused stays so until somebody resumes it.
+ * If @cancellable is cancelled, the job is, and is taken to its end all the same; only then the callback is called. (In another
+ * thread than the owner's, before the owner has begun, the callback is called at once, and the job cancelled when the owner gets to
+ * it.) A job that is paused stays so until somebody resumes it.
  *
  * May be called from any thread; in another than the owner's it takes effect once the owner's context runs.
  *

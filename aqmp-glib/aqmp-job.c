@@ -227,20 +227,39 @@ set_status (AqmpJob    *self,
   self->aborted = self->aborted || g_strcmp0 (status, "aborting") == 0;
   self->gone = g_strcmp0 (status, "null") == 0;
   set_string (self, &self->status, status, PROP_STATUS);
-  if (aqmp_job_get_fate (self) == AQMP_JOB_SUCCEEDED)
-    set_progress (self, 1.0);
   tell_runs (self);
+}
+
+static gboolean
+is_this_session (AqmpJob *self)
+{
+  return self->session == aqmp_protocol_get_private (AQMP_PROTOCOL (self->client))->session_serial;
 }
 
 /* In another session than before anything may have happened meanwhile. */
 static void
 enter_session (AqmpJob *self)
 {
-  guint64 session = aqmp_protocol_get_private (AQMP_PROTOCOL (self->client))->session_serial;
-
-  if (self->session != session)
+  if (!is_this_session (self))
     self->seen_whole = FALSE;
-  self->session = session;
+  self->session = aqmp_protocol_get_private (AQMP_PROTOCOL (self->client))->session_serial;
+}
+
+/* The server speaks of a job: in another session than before, it may be another one. */
+static void
+meet (AqmpJob *self)
+{
+  if (!is_this_session (self))
+    forget (self);
+  enter_session (self);
+}
+
+/* Once all is known that there is to be known at the moment. */
+static void
+consider_success (AqmpJob *self)
+{
+  if (aqmp_job_get_fate (self) == AQMP_JOB_SUCCEEDED)
+    set_progress (self, 1.0);
 }
 
 static void
@@ -252,11 +271,12 @@ hear_status (AqmpJob    *self,
   if (status == NULL || g_strcmp0 (get_string (data, "id"), self->id) != 0)
     return;
 
-  enter_session (self);
+  meet (self);
   /* A job that fails does so later, and not without saying. */
   if (!g_str_equal (status, "concluded") && !g_str_equal (status, "null"))
     self->seen_whole = TRUE;
   set_status (self, status);
+  consider_success (self);
 }
 
 /* The status does not tell why. */
@@ -325,7 +345,7 @@ take_entry (AqmpJob    *self,
 {
   double total = get_number (entry, "total-progress");
 
-  enter_session (self);
+  meet (self);
   self->seen_whole = TRUE;
   if (get_string (entry, "status") != NULL)
     set_status (self, get_string (entry, "status"));
@@ -334,6 +354,7 @@ take_entry (AqmpJob    *self,
     set_string (self, &self->error, get_string (entry, "error"), PROP_ERROR);
   if (total > 0.0)
     set_progress (self, get_number (entry, "current-progress") / total);
+  consider_success (self);
 }
 
 /* What was not at its end when it was last heard of has come there unseen. */
@@ -375,6 +396,13 @@ aqmp_job_get_fate (AqmpJob *self)
   if (self->aborted || self->error != NULL)
     return AQMP_JOB_FAILED;
   return self->seen_whole ? AQMP_JOB_SUCCEEDED : AQMP_JOB_GONE;
+}
+
+gboolean
+aqmp_job_has_status (AqmpJob    *self,
+                     const char *status)
+{
+  return is_this_session (self) && g_strcmp0 (self->status, status) == 0;
 }
 
 gboolean
@@ -589,6 +617,7 @@ aqmp_job_set_progress_interval (AqmpJob *self,
                                 guint    progress_interval)
 {
   g_return_if_fail (AQMP_IS_JOB (self));
+  g_return_if_fail (progress_interval <= G_MAXINT);
 
   if (self->progress_interval == progress_interval)
     return;

@@ -49,7 +49,7 @@ values_equal (JsonNode *a,
   if (json_node_get_value_type (a) != json_node_get_value_type (b))
     return FALSE;
   if (json_node_get_value_type (a) == G_TYPE_STRING)
-    return strcmp (json_node_get_string (a), json_node_get_string (b)) == 0;
+    return g_strcmp0 (json_node_get_string (a), json_node_get_string (b)) == 0;
 
   return json_node_get_boolean (a) == json_node_get_boolean (b);
 }

@@ -327,12 +327,150 @@ run_and_give_up (gpointer user_data)
   return NULL;
 }
 
-/* The owner does not run its context, and has nothing to do with it later. */
+/* The owner does not run its context meanwhile; the job is cancelled when it does. */
 static void
 test_owner_does_not_run (Fixture       *fixture,
                          gconstpointer  data)
 {
   g_thread_join (g_thread_new ("caller", run_and_give_up, fixture));
+  expect_act (fixture->mock, "job-cancel");
+  mock_return (fixture->mock, "{}");
+}
+
+/* --- Waiting for a status ----------------------------------------------------------------------------------------- */
+
+static void
+wait_status (Fixture     *fixture,
+             const char  *status,
+             GError     **error)
+{
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autoptr (GAsyncResult) result = NULL;
+
+  aqmp_job_wait_status_async (fixture->job, status, NULL, test_slot_callback, &slot);
+  result = test_await (&slot);
+  aqmp_job_wait_status_finish (fixture->job, result, error);
+}
+
+/* It stays until somebody dismisses it, and will not get ready any more. */
+static void
+test_kept_in_vain (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  gboolean failed = data != NULL;
+  g_autoptr (GError) error = NULL;
+
+  script_jobs (fixture->mock, failed ? "[{'id': 'job0', 'status': 'concluded', 'error': 'No space left'}]" : JOB ("concluded"));
+  wait_status (fixture, "ready", &error);
+  test_assert_error (error, AQMP_ERROR, AQMP_ERROR_JOB, failed ? "No space left" : "without having been");
+  g_assert_true (failed ? aqmp_job_get_progress (fixture->job) < 1.0 : aqmp_job_get_progress (fixture->job) == 1.0);
+}
+
+/* That it is over is what is waited for. */
+static void
+test_kept (Fixture       *fixture,
+           gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+
+  script_jobs (fixture->mock, JOB ("concluded"));
+  wait_status (fixture, "concluded", &error);
+  g_assert_no_error (error);
+}
+
+/* The server does not answer the question about the job. */
+static void
+test_give_up_unanswered (Fixture       *fixture,
+                         gconstpointer  data)
+{
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  guint asked;
+
+  mock_expect (fixture->mock, "{'execute': 'query-jobs'}");
+  asked = mock_pause (fixture->mock);
+  mock_return (fixture->mock, "[]");
+  if (data != NULL)
+    aqmp_job_refresh_async (fixture->job, cancellable, test_slot_callback, &slot);
+  else
+    aqmp_job_wait_status_async (fixture->job, "ready", cancellable, test_slot_callback, &slot);
+  mock_wait_reached (fixture->mock, asked);
+  g_cancellable_cancel (cancellable);
+  result = test_await (&slot);
+  if (data != NULL)
+    aqmp_job_refresh_finish (fixture->job, result, &error);
+  else
+    aqmp_job_wait_status_finish (fixture->job, result, &error);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  mock_continue (fixture->mock);
+  /* The answer has come by then. */
+  test_ping (fixture->client, fixture->mock);
+}
+
+/* --- Another session ---------------------------------------------------------------------------------------------- */
+
+static void
+reconnect (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+
+  test_ping (fixture->client, fixture->mock);
+  mock_expect_eof (fixture->mock);
+  test_disconnect (fixture->client, &error);
+  g_assert_no_error (error);
+
+  mock_accept (fixture->mock);
+  mock_negotiate (fixture->mock, MOCK_GREETING_OOB);
+  test_connect (fixture->client, fixture->mock, &error);
+  g_assert_no_error (error);
+}
+
+/* What it was in the session before does not count. */
+static void
+test_status_of_before (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+
+  send_status (fixture->mock, "ready");
+  reconnect (fixture);
+  script_jobs (fixture->mock, "[]");
+  wait_status (fixture, "ready", &error);
+  g_assert_error (error, AQMP_ERROR, AQMP_ERROR_JOB);
+}
+
+/* It is another job that has the id now. */
+static void
+test_failure_of_before (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  send_status (fixture->mock, "aborting");
+  send_status (fixture->mock, "concluded");
+  reconnect (fixture);
+  script_jobs (fixture->mock, JOB ("running"));
+  run_until_running (fixture->mock, fixture->job);
+}
+
+/* The end of the job comes while a question about it is open, and then that of the session. */
+static void
+test_end_then_closed_unanswered (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  g_autoptr (AqmpClient) client = NULL;
+  g_autoptr (AqmpJob) job = NULL;
+  g_autoptr (GError) error = NULL;
+
+  mock_negotiate (mock, MOCK_GREETING_OOB);
+  client = test_client_new (mock);
+  job = aqmp_job_new (client, "job0");
+  mock_expect (mock, "{'execute': 'query-jobs'}");
+  send_status (mock, "running");
+  send_end (mock);
+  mock_close (mock);
+  run (job, NULL, &error);
+  g_assert_no_error (error);
 }
 
 static void
@@ -379,7 +517,15 @@ main (int   argc,
   ADD ("/job/new-session/alive", NULL, test_new_session);
   ADD ("/job/new-session/over", "over", test_new_session);
   g_test_add_func ("/job/end-then-closed", test_end_then_closed);
+  g_test_add_func ("/job/end-then-closed/unanswered", test_end_then_closed_unanswered);
+  ADD ("/job/new-session/status-of-before", NULL, test_status_of_before);
+  ADD ("/job/new-session/failure-of-before", NULL, test_failure_of_before);
   ADD ("/job/owner-does-not-run", NULL, test_owner_does_not_run);
+  ADD ("/job/wait/kept", NULL, test_kept);
+  ADD ("/job/wait/kept-in-vain", NULL, test_kept_in_vain);
+  ADD ("/job/wait/kept-in-vain/failed", "failed", test_kept_in_vain);
+  ADD ("/job/give-up-unanswered/wait", NULL, test_give_up_unanswered);
+  ADD ("/job/give-up-unanswered/refresh", "refresh", test_give_up_unanswered);
   ADD ("/job/in-handler", NULL, test_in_handler);
 
   return g_test_run ();

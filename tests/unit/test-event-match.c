@@ -244,6 +244,19 @@ test_bottomless (void)
   json_object_unref (subset);
 }
 
+/* json-glib has strings that are none. */
+static void
+test_no_string (void)
+{
+  g_autoptr (AqmpEvent) event = receive ("{\"a\":\"\"}");
+  g_autoptr (JsonObject) subset = json_object_new ();
+  JsonNode *node = json_node_new (JSON_NODE_VALUE);
+
+  json_node_set_string (node, NULL);
+  json_object_set_member (subset, "a", node);
+  g_assert_false (aqmp_event_matches (event, subset));
+}
+
 /* Neither is changed, and neither kept. */
 static void
 test_untouched (void)
@@ -278,6 +291,7 @@ main (int    argc,
   g_test_add_func ("/event/matches/number/nan", test_nan);
   g_test_add_func ("/event/matches/depth", test_depth);
   g_test_add_func ("/event/matches/bottomless-subset", test_bottomless);
+  g_test_add_func ("/event/matches/no-string", test_no_string);
   g_test_add_func ("/event/matches/untouched", test_untouched);
 
   return g_test_run ();
