@@ -5,6 +5,7 @@
 #include "aqmp-job-private.h"
 
 #include "aqmp-protocol-private.h"
+#include "aqmp-weak-ref-private.h"
 
 /* Threads: the owner's, unless the documentation of a function says otherwise; not locked. */
 
@@ -75,22 +76,6 @@ static GParamSpec *properties[PROP_PROGRESS_INTERVAL + 1];
 
 /* --- Telling ------------------------------------------------------------------------------------------------------ */
 
-static void
-free_weak_ref (gpointer data)
-{
-  g_weak_ref_clear (data);
-  g_free (data);
-}
-
-static GWeakRef *
-new_weak_ref (AqmpJob *self)
-{
-  GWeakRef *weak_ref = g_new0 (GWeakRef, 1);
-
-  g_weak_ref_init (weak_ref, self);
-  return weak_ref;
-}
-
 static gboolean
 notify_now (gpointer user_data)
 {
@@ -120,7 +105,7 @@ notify_done (gpointer data)
 
   if (self != NULL)
     self->notifying = FALSE;
-  free_weak_ref (data);
+  aqmp_weak_ref_free (data);
 }
 
 static void
@@ -131,14 +116,14 @@ notify_in_turn (AqmpJob *self)
 
   if (aqmp_protocol_is_deferring (protocol))
     {
-      aqmp_protocol_defer_call (protocol, notify_now, new_weak_ref (self), notify_done);
+      aqmp_protocol_defer_call (protocol, notify_now, aqmp_weak_ref_new (self), notify_done);
       return;
     }
 
   source = g_idle_source_new ();
   g_source_set_name (source, "[aqmp] job");
   g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, notify_now, new_weak_ref (self), free_weak_ref);
+  g_source_set_callback (source, notify_now, aqmp_weak_ref_new (self), aqmp_weak_ref_free);
   g_source_attach (source, aqmp_protocol_get_private (protocol)->context);
 }
 
@@ -713,7 +698,7 @@ aqmp_job_constructed (GObject *object)
   /* Without a client there is nothing to be heard; that was a mistake, which using it will tell. */
   if (self->client == NULL)
     self->client = aqmp_client_new (NULL);
-  self->listener = aqmp_client_listen (self->client, names, hear, new_weak_ref (self), free_weak_ref);
+  self->listener = aqmp_client_listen (self->client, names, hear, aqmp_weak_ref_new (self), aqmp_weak_ref_free);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include <glib/gi18n-lib.h>
 
 #include "aqmp-error.h"
+#include "aqmp-weak-ref-private.h"
 
 /* Threads: the owner's, also for what is deferred: that is told where its context runs. The queues of what is deferred are under the
    lock, as another thread that takes the object over empties them. */
@@ -283,6 +284,8 @@ aqmp_protocol_defer_event (AqmpProtocol *self,
 {
   if (!aqmp_protocol_is_deferring (self))
     return FALSE;
+  if (!aqmp_protocol_is_event_heard (self, aqmp_event_get_name (event)))
+    return TRUE;
 
   if (aqmp_protocol_get_private (self)->deferred_events.length == MOST_DEFERRED_EVENTS)
     drop_oldest_event (self);
@@ -382,13 +385,6 @@ end_deferral (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-static void
-free_weak_ref (gpointer data)
-{
-  g_weak_ref_clear (data);
-  g_free (data);
-}
-
 /* In the order in which they came; some may have been dropped. */
 static void
 attach_late_sources (AqmpProtocol *self,
@@ -410,7 +406,6 @@ aqmp_protocol_settle_deferral (AqmpProtocol *self,
                                GMainContext *context)
 {
   AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-  GWeakRef *weak_ref;
   GSource *marker;
 
   if (aqmp_protocol_is_deferring (self) || !priv->has_deferred)
@@ -426,12 +421,10 @@ aqmp_protocol_settle_deferral (AqmpProtocol *self,
     aqmp_transport_hold (priv->transport, TRUE);
 
   clear_marker (self);
-  weak_ref = g_new0 (GWeakRef, 1);
-  g_weak_ref_init (weak_ref, self);
   marker = g_idle_source_new ();
   g_source_set_priority (marker, G_PRIORITY_DEFAULT);
   g_source_set_name (marker, "[aqmp] end of what was deferred");
-  g_source_set_callback (marker, end_deferral, weak_ref, free_weak_ref);
+  g_source_set_callback (marker, end_deferral, aqmp_weak_ref_new (self), aqmp_weak_ref_free);
 
   aqmp_protocol_lock (self);
   priv->deferral_marker = g_source_ref (marker);

@@ -263,7 +263,7 @@ void          aqmp_protocol_begin_task            (AqmpProtocol   *self,
                                                    GTask          *task,
                                                    GSourceFunc     begin);
 
-/* While a blocking call runs, instead of telling at once. FALSE: it does not */
+/* While a blocking call runs, instead of telling at once. FALSE: it does not. An event that nobody hears is not kept. */
 gboolean      aqmp_protocol_defer_event           (AqmpProtocol   *self,
                                                    AqmpEvent      *event);
 gboolean      aqmp_protocol_defer_runstate        (AqmpProtocol   *self,
@@ -377,7 +377,5 @@ gboolean      aqmp_protocol_has_outbound          (AqmpProtocol   *self);
 void          aqmp_protocol_clear_outbound        (AqmpProtocol   *self);
 /* @task: of a flush */
 gboolean      aqmp_protocol_begin_flush           (gpointer        task);
-/* Everything is written. */
-void          aqmp_protocol_drained               (AqmpProtocol   *self);
 
 G_END_DECLS

@@ -340,12 +340,11 @@ begin_other (gpointer             data,
 
 static gboolean
 block (Arguments      *arguments,
-       gboolean        begins_session,
+       Kind            kind,
        AqmpBeginFunc   begin,
        Finish          finish,
        GError        **error)
 {
-  Kind kind = begins_session ? BEGINS_SESSION : IS_FOR_SESSION;
   g_autoptr (GAsyncResult) result = run_blocking (arguments->self, kind, begin, arguments, error);
 
   return result != NULL && finish (arguments->self, result, error);
@@ -385,7 +384,7 @@ aqmp_protocol_connect_sync (AqmpProtocol        *self,
   g_return_val_if_fail (G_IS_SOCKET_CONNECTABLE (address), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return block (&arguments, TRUE, begin_connect, aqmp_protocol_connect_finish, error);
+  return block (&arguments, BEGINS_SESSION, begin_connect, aqmp_protocol_connect_finish, error);
 }
 
 /**
@@ -417,7 +416,7 @@ aqmp_protocol_open_sync (AqmpProtocol  *self,
   g_return_val_if_fail (G_IS_IO_STREAM (stream), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return block (&arguments, TRUE, begin_open, aqmp_protocol_open_finish, error);
+  return block (&arguments, BEGINS_SESSION, begin_open, aqmp_protocol_open_finish, error);
 }
 
 /**
@@ -447,7 +446,7 @@ aqmp_protocol_accept_sync (AqmpProtocol  *self,
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return block (&arguments, FALSE, begin_other, aqmp_protocol_accept_finish, error);
+  return block (&arguments, IS_FOR_SESSION, begin_other, aqmp_protocol_accept_finish, error);
 }
 
 /**
@@ -479,7 +478,7 @@ aqmp_protocol_start_server_and_accept_sync (AqmpProtocol    *self,
   g_return_val_if_fail (G_IS_SOCKET_ADDRESS (address), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return block (&arguments, TRUE, begin_server, aqmp_protocol_start_server_and_accept_finish, error);
+  return block (&arguments, BEGINS_SESSION, begin_server, aqmp_protocol_start_server_and_accept_finish, error);
 }
 
 /**
@@ -509,7 +508,7 @@ aqmp_protocol_disconnect_sync (AqmpProtocol  *self,
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return block (&arguments, FALSE, begin_other, aqmp_protocol_disconnect_finish, error);
+  return block (&arguments, IS_FOR_SESSION, begin_other, aqmp_protocol_disconnect_finish, error);
 }
 
 /**
@@ -539,5 +538,5 @@ aqmp_protocol_flush_sync (AqmpProtocol  *self,
   g_return_val_if_fail (AQMP_IS_PROTOCOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return block (&arguments, FALSE, begin_other, aqmp_protocol_flush_finish, error);
+  return block (&arguments, IS_FOR_SESSION, begin_other, aqmp_protocol_flush_finish, error);
 }

@@ -644,7 +644,7 @@ aqmp_protocol_emit_event (AqmpProtocol *self,
   g_return_if_fail (AQMP_IS_EVENT (event));
 
   aqmp_protocol_get_private (self)->hooks->hear_event (self, event);
-  if (aqmp_protocol_is_event_heard (self, aqmp_event_get_name (event)) && !aqmp_protocol_defer_event (self, event))
+  if (!aqmp_protocol_defer_event (self, event))
     aqmp_protocol_tell_event (self, event);
 }
 

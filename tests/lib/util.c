@@ -281,6 +281,24 @@ list_fd (const char *name,
   g_string_append_printf (list, "%s → %s\n", name, target != NULL ? target : "?");
 }
 
+static void
+do_nothing (GTask        *task,
+            gpointer      source_object,
+            gpointer      task_data,
+            GCancellable *cancellable)
+{
+  g_task_return_boolean (task, TRUE);
+}
+
+void
+test_open_what_stays_open (void)
+{
+  g_autoptr(GTask) task = g_task_new (NULL, NULL, NULL, NULL);
+
+  g_main_context_default ();
+  g_task_run_in_thread_sync (task, do_nothing);
+}
+
 guint
 test_count_fds (void)
 {

@@ -375,3 +375,27 @@ bytes_of (const char *text)
 {
   return g_bytes_new (text, strlen (text));
 }
+
+/* ---- blocking ---------------------------------------------------------------------------------------------------- */
+
+void
+open_blocking (LineProtocol *protocol,
+               Peer         *peer)
+{
+  g_autoptr (GIOStream) stream = peer_connect (peer);
+  g_autoptr (GError) error = NULL;
+
+  aqmp_protocol_open_sync (AQMP_PROTOCOL (protocol), stream, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_RUNNING);
+}
+
+void
+disconnect_blocking (LineProtocol *protocol)
+{
+  g_autoptr (GError) error = NULL;
+
+  aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (protocol), NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_IDLE);
+}

@@ -105,6 +105,11 @@ void       end_object       (LineProtocol **protocol);
 /* Disconnects without an error, and then that. */
 void       end_session      (LineProtocol **protocol);
 
+/* The blocking forms, which have to succeed. */
+void       open_blocking    (LineProtocol  *protocol,
+                             Peer          *peer);
+void       disconnect_blocking (LineProtocol *protocol);
+
 /* A whole session works on this object. */
 void       check_usable     (LineProtocol  *protocol);
 

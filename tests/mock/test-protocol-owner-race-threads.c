@@ -6,112 +6,13 @@
 
 #include "client-util.h"
 #include "echo-peer.h"
+#include "owner-util.h"
 #include "session-util.h"
 
 #include <string.h>
 #include <gio/gunixsocketaddress.h>
 
 #define MOST_THREADS 3
-
-/* What another thread makes true, without waking anybody up. */
-#define wait_elsewhere(condition) \
-  G_STMT_START { \
-    gint64 wait_deadline_ = g_get_monotonic_time () + test_bound_us (); \
-    while (!(condition)) \
-      { \
-        g_assert_cmpint (g_get_monotonic_time (), <, wait_deadline_); \
-        g_thread_yield (); \
-      } \
-  } G_STMT_END
-
-/* --- Sessions ----------------------------------------------------------------------------------------------------- */
-
-/* Most of what can go wrong here is a call that waits for ever: it shall not be one that another thread could end. */
-static int
-get_bound_ms (void)
-{
-  return (int) (test_bound_us () / 1000);
-}
-
-static void
-check_call (AqmpClient *client,
-            const char *command)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (JsonNode) node = aqmp_client_execute_full_sync (client, command, NULL, NULL, AQMP_EXECUTE_FLAGS_NONE,
-                                                             get_bound_ms (), NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (node);
-}
-
-static void
-check_disconnect (AqmpClient *client)
-{
-  g_autoptr (GError) error = NULL;
-
-  aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (client), NULL, &error);
-  g_assert_no_error (error);
-}
-
-static gboolean
-try_open (AqmpClient *client,
-          GIOStream  *stream)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (aqmp_protocol_open_sync (AQMP_PROTOCOL (client), stream, NULL, &error))
-    return TRUE;
-
-  test_assert_error (error, AQMP_ERROR, AQMP_ERROR_STATE, "AqmpClient");
-  return FALSE;
-}
-
-/* Who has ended the last session, may be about to return, or to be called back. */
-static void
-open_at_last (AqmpClient *client,
-              GIOStream  *stream)
-{
-  gint64 deadline = g_get_monotonic_time () + test_bound_us ();
-
-  while (!try_open (client, stream))
-    {
-      g_assert_cmpint (g_get_monotonic_time (), <, deadline);
-      g_usleep (100);
-    }
-}
-
-static void
-free_peer (EchoPeer  *peer,
-           GIOStream *stream)
-{
-  g_io_stream_close (stream, NULL, NULL);
-  g_object_unref (stream);
-  echo_peer_free (peer);
-}
-
-static void
-check_session (AqmpClient *client)
-{
-  GIOStream *stream;
-  EchoPeer *peer = echo_peer_new (ECHO_PEER_SILENT_AT_FIRST, &stream);
-
-  open_at_last (client, stream);
-  check_call (client, "t");
-  check_disconnect (client);
-  free_peer (peer, stream);
-}
-
-static void
-end_client (AqmpClient *client)
-{
-  gpointer watched = client;
-
-  test_dispatch_pending ();
-  g_object_add_weak_pointer (G_OBJECT (client), &watched);
-  g_object_unref (client);
-  g_assert_null (watched);
-}
 
 /* --- Threads ------------------------------------------------------------------------------------------------------ */
 
@@ -218,8 +119,8 @@ game_play (Game *game)
 static void
 game_end (Game *game)
 {
-  check_session (game->client);
-  end_client (game->client);
+  owner_check_session (game->client);
+  owner_end_client (game->client);
   g_mutex_clear (&game->lock);
   g_cond_clear (&game->changed);
 }
@@ -240,11 +141,11 @@ take_turns (Player *player)
 
       wait_elsewhere ((guint) g_atomic_int_get (&game->turn) == player->number);
       wait_elsewhere (aqmp_protocol_get_runstate (AQMP_PROTOCOL (game->client)) == AQMP_RUNSTATE_IDLE);
-      open_at_last (game->client, stream);
-      check_call (game->client, "t");
+      owner_open_at_last (game->client, stream);
+      owner_check_call (game->client, "t");
       g_atomic_int_set (&game->turn, (gint) ((player->number + 1) % game->n_players));
-      check_disconnect (game->client);
-      free_peer (peer, stream);
+      owner_check_disconnect (game->client);
+      owner_free_peer (peer, stream);
     }
 }
 
@@ -298,15 +199,15 @@ race_to_open (Player *player)
       EchoPeer *peer = echo_peer_new (ECHO_PEER_SILENT_AT_FIRST, &stream);
 
       meet (game);
-      if (try_open (game->client, stream))
+      if (owner_try_open (game->client, stream))
         {
           won (player);
-          check_call (game->client, "t");
+          owner_check_call (game->client, "t");
           leaving (player);
-          check_disconnect (game->client);
+          owner_check_disconnect (game->client);
         }
       end_round (player);
-      free_peer (peer, stream);
+      owner_free_peer (peer, stream);
     }
 }
 

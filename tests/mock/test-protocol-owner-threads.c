@@ -6,111 +6,12 @@
 
 #include "client-util.h"
 #include "echo-peer.h"
+#include "owner-util.h"
 #include "session-util.h"
 
 #include <gio/gunixsocketaddress.h>
 
 #define N_EVENTS 10
-
-/* What another thread makes true, without waking anybody up. */
-#define wait_elsewhere(condition) \
-  G_STMT_START { \
-    gint64 wait_deadline_ = g_get_monotonic_time () + test_bound_us (); \
-    while (!(condition)) \
-      { \
-        g_assert_cmpint (g_get_monotonic_time (), <, wait_deadline_); \
-        g_thread_yield (); \
-      } \
-  } G_STMT_END
-
-/* --- Sessions ----------------------------------------------------------------------------------------------------- */
-
-/* Most of what can go wrong here is a call that waits for ever: it shall not be one that another thread could end. */
-static int
-get_bound_ms (void)
-{
-  return (int) (test_bound_us () / 1000);
-}
-
-static void
-check_call (AqmpClient *client,
-            const char *command)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (JsonNode) node = aqmp_client_execute_full_sync (client, command, NULL, NULL, AQMP_EXECUTE_FLAGS_NONE,
-                                                             get_bound_ms (), NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (node);
-}
-
-static void
-check_disconnect (AqmpClient *client)
-{
-  g_autoptr (GError) error = NULL;
-
-  aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (client), NULL, &error);
-  g_assert_no_error (error);
-}
-
-static gboolean
-try_open (AqmpClient *client,
-          GIOStream  *stream)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (aqmp_protocol_open_sync (AQMP_PROTOCOL (client), stream, NULL, &error))
-    return TRUE;
-
-  test_assert_error (error, AQMP_ERROR, AQMP_ERROR_STATE, "AqmpClient");
-  return FALSE;
-}
-
-/* Who has ended the last session, may be about to return, or to be called back. */
-static void
-open_at_last (AqmpClient *client,
-              GIOStream  *stream)
-{
-  gint64 deadline = g_get_monotonic_time () + test_bound_us ();
-
-  while (!try_open (client, stream))
-    {
-      g_assert_cmpint (g_get_monotonic_time (), <, deadline);
-      g_usleep (100);
-    }
-}
-
-static void
-free_peer (EchoPeer  *peer,
-           GIOStream *stream)
-{
-  g_io_stream_close (stream, NULL, NULL);
-  g_object_unref (stream);
-  echo_peer_free (peer);
-}
-
-static void
-check_session (AqmpClient *client)
-{
-  GIOStream *stream;
-  EchoPeer *peer = echo_peer_new (ECHO_PEER_SILENT_AT_FIRST, &stream);
-
-  open_at_last (client, stream);
-  check_call (client, "t");
-  check_disconnect (client);
-  free_peer (peer, stream);
-}
-
-static void
-end_client (AqmpClient *client)
-{
-  gpointer watched = client;
-
-  test_dispatch_pending ();
-  g_object_add_weak_pointer (G_OBJECT (client), &watched);
-  g_object_unref (client);
-  g_assert_null (watched);
-}
 
 /* --- What was deferred -------------------------------------------------------------------------------------------- */
 
@@ -151,13 +52,13 @@ inherit (gpointer data)
   guint i;
 
   g_main_context_push_thread_default (heritage->context);
-  g_assert_true (try_open (heritage->client, heritage->stream));
+  g_assert_true (owner_try_open (heritage->client, heritage->stream));
   g_atomic_int_set (&heritage->taken, TRUE);
   for (i = 0; i < 200; i++)
-    check_call (heritage->client, "event");
+    owner_check_call (heritage->client, "event");
   g_assert_cmpuint (heritage->n_second, ==, 0);
   test_wait_until (heritage->n_second == i);
-  check_disconnect (heritage->client);
+  owner_check_disconnect (heritage->client);
   g_main_context_pop_thread_default (heritage->context);
   g_atomic_int_set (&heritage->ended, TRUE);
   g_main_context_wakeup (NULL);
@@ -180,8 +81,8 @@ bequeath (Heritage *heritage,
   };
   g_signal_connect (heritage->client, "event", G_CALLBACK (on_event), heritage);
   for (i = 0; i < n_events; i++)
-    check_call (heritage->client, "event");
-  check_disconnect (heritage->client);
+    owner_check_call (heritage->client, "event");
+  owner_check_disconnect (heritage->client);
   echo_peer_free (peer);
 
   heritage->peer = echo_peer_new (ECHO_PEER_SILENT_AT_FIRST, &heritage->stream);
@@ -191,10 +92,10 @@ bequeath (Heritage *heritage,
   g_thread_join (thread);
 
   g_assert_cmpint (heritage->n_first, ==, 0);
-  free_peer (heritage->peer, heritage->stream);
+  owner_free_peer (heritage->peer, heritage->stream);
   g_main_context_unref (heritage->context);
-  check_session (heritage->client);
-  end_client (heritage->client);
+  owner_check_session (heritage->client);
+  owner_end_client (heritage->client);
 }
 
 static void
@@ -238,8 +139,8 @@ test_deferred_callback_is_called_all_the_same (void)
   g_autoptr (GError) error = NULL;
 
   test_start (client, "t", NULL, &slot);
-  check_call (client, "t");
-  check_disconnect (client);
+  owner_check_call (client, "t");
+  owner_check_disconnect (client);
   echo_peer_free (peer);
   g_assert_false (test_slot_is_done (&slot));
 
@@ -255,9 +156,9 @@ test_deferred_callback_is_called_all_the_same (void)
   g_thread_join (thread);
 
   g_assert_cmpuint (test_log_count (log, G_LOG_LEVEL_MASK, NULL, "dropped"), ==, 0);
-  free_peer (heritage.peer, heritage.stream);
+  owner_free_peer (heritage.peer, heritage.stream);
   g_main_context_unref (heritage.context);
-  end_client (client);
+  owner_end_client (client);
 }
 
 /* A handler of the last session is still running. */
@@ -287,13 +188,13 @@ try_while_telling (gpointer data)
 
   g_main_context_push_thread_default (context);
   wait_elsewhere (g_atomic_int_get (&telling->telling));
-  g_assert_false (try_open (telling->client, stream));
+  g_assert_false (owner_try_open (telling->client, stream));
   g_atomic_int_set (&telling->refused, TRUE);
-  open_at_last (telling->client, stream);
-  check_call (telling->client, "t");
-  check_disconnect (telling->client);
+  owner_open_at_last (telling->client, stream);
+  owner_check_call (telling->client, "t");
+  owner_check_disconnect (telling->client);
   g_main_context_pop_thread_default (context);
-  free_peer (peer, stream);
+  owner_free_peer (peer, stream);
   return NULL;
 }
 
@@ -305,13 +206,13 @@ test_not_before_handlers_have_returned (void)
   GThread *thread = g_thread_new ("heir", try_while_telling, &telling);
 
   g_signal_connect (telling.client, "event", G_CALLBACK (on_event_wait), &telling);
-  check_call (telling.client, "event");
-  check_disconnect (telling.client);
+  owner_check_call (telling.client, "event");
+  owner_check_disconnect (telling.client);
   echo_peer_free (peer);
   test_wait_until (g_atomic_int_get (&telling.telling));
   g_thread_join (thread);
-  check_session (telling.client);
-  end_client (telling.client);
+  owner_check_session (telling.client);
+  owner_end_client (telling.client);
 }
 
 /* --- While the owner blocks --------------------------------------------------------------------------------------- */
@@ -345,7 +246,7 @@ visit_owner (gpointer data)
 }
 
 static gboolean
-disconnect_blocking (Visit   *visit,
+disconnect_owner (Visit   *visit,
                      GError **error)
 {
   return aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (visit->client), NULL, error);
@@ -400,8 +301,8 @@ check_end_of_silence (VisitFunc func,
     }
   g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (visit.client)), ==, AQMP_RUNSTATE_IDLE);
   echo_peer_free (visit.peer);
-  check_session (visit.client);
-  end_client (visit.client);
+  owner_check_session (visit.client);
+  owner_end_client (visit.client);
 }
 
 static void
@@ -440,15 +341,15 @@ test_flush_timeout_elsewhere (void)
 
   json_object_set_string_member (arguments, "big", big);
   aqmp_protocol_set_flush_timeout (AQMP_PROTOCOL (client), 30);
-  g_assert_true (try_open (client, stream));
+  g_assert_true (owner_try_open (client, stream));
   thread = g_thread_new ("visitor", disconnect_in_vain, client);
   node = aqmp_client_execute_sync (client, "big", arguments, AQMP_EXECUTE_FLAGS_NONE, NULL, &error);
   g_assert_error (error, AQMP_ERROR, AQMP_ERROR_INTERRUPTED);
   g_thread_join (thread);
   g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (client)), ==, AQMP_RUNSTATE_IDLE);
   aqmp_protocol_set_flush_timeout (AQMP_PROTOCOL (client), 5000);
-  check_session (client);
-  end_client (client);
+  owner_check_session (client);
+  owner_end_client (client);
 }
 
 /* What another thread does and what does not end the session: then it lets the owner go. */
@@ -456,7 +357,7 @@ static gboolean
 open_gate (Visit   *visit,
            GError **error)
 {
-  check_call (visit->client, "open");
+  owner_check_call (visit->client, "open");
   return TRUE;
 }
 
@@ -505,7 +406,7 @@ begin_and_open_gate (Visit   *visit,
       test_assert_error (errors[i], AQMP_ERROR, AQMP_ERROR_STATE, "“running”");
       g_clear_error (&errors[i]);
     }
-  free_peer (peer, stream);
+  owner_free_peer (peer, stream);
   return open_gate (visit, error);
 }
 
@@ -522,13 +423,13 @@ test_owner_is_not_disturbed (gconstpointer func)
 
       visit.client = echo_peer_open (&visit.peer, ECHO_PEER_SILENT_AT_FIRST);
       thread = g_thread_new ("visitor", visit_owner, &visit);
-      check_call (visit.client, "gate");
+      owner_check_call (visit.client, "gate");
       g_thread_join (thread);
       g_assert_no_error (visit.error);
       g_assert_true (visit.succeeded);
-      check_disconnect (visit.client);
+      owner_check_disconnect (visit.client);
       echo_peer_free (visit.peer);
-      end_client (visit.client);
+      owner_end_client (visit.client);
     }
 }
 
@@ -705,7 +606,7 @@ main (int    argc,
   g_test_add_func ("/protocol/T3/owner/deferred-callback-is-called-all-the-same", test_deferred_callback_is_called_all_the_same);
 
   g_test_add_func ("/protocol/T3/owner/next-session-not-before-handlers-have-returned", test_not_before_handlers_have_returned);
-  g_test_add_data_func ("/protocol/T2/owner/disconnect-sync-ends-silent-call", disconnect_blocking, test_end_of_silence);
+  g_test_add_data_func ("/protocol/T2/owner/disconnect-sync-ends-silent-call", disconnect_owner, test_end_of_silence);
   g_test_add_data_func ("/protocol/T2/owner/disconnect-async-ends-silent-call", disconnect_asynchronously, test_end_of_silence);
   g_test_add_data_func ("/protocol/T2/owner/fail-ends-silent-call", fail_session, test_end_of_silence);
   g_test_add_data_func ("/protocol/T2/owner/flush-sync-during-silent-call", flush_and_open_gate, test_owner_is_not_disturbed);

@@ -8,28 +8,6 @@
 
 #include <gio/gunixsocketaddress.h>
 
-static void
-open_blocking (LineProtocol *protocol,
-               Peer         *peer)
-{
-  g_autoptr (GIOStream) stream = peer_connect (peer);
-  g_autoptr (GError) error = NULL;
-
-  aqmp_protocol_open_sync (AQMP_PROTOCOL (protocol), stream, NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_RUNNING);
-}
-
-static void
-disconnect_blocking (LineProtocol *protocol)
-{
-  g_autoptr (GError) error = NULL;
-
-  aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (protocol), NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_IDLE);
-}
-
 /* A message makes an event, of its own name. */
 static void
 emit_event (LineProtocol *protocol,

@@ -55,28 +55,6 @@ check_thread (LineProtocol *protocol)
     g_assert_true (line_trace_get (trace, i)->thread == g_thread_self ());
 }
 
-static void
-disconnect_blocking (LineProtocol *protocol)
-{
-  g_autoptr (GError) error = NULL;
-
-  aqmp_protocol_disconnect_sync (AQMP_PROTOCOL (protocol), NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_IDLE);
-}
-
-static void
-open_blocking (LineProtocol *protocol,
-               Peer         *peer)
-{
-  g_autoptr (GIOStream) stream = peer_connect (peer);
-  g_autoptr (GError) error = NULL;
-
-  aqmp_protocol_open_sync (AQMP_PROTOCOL (protocol), stream, NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpint (get_state (protocol), ==, AQMP_RUNSTATE_RUNNING);
-}
-
 /* For what may wait in vain: another thread cancels, when the flag is up. */
 typedef struct
 {

@@ -131,6 +131,29 @@ session_execute (AqmpClient  *client,
   return session_await (&slot, error);
 }
 
+void
+session_do (AqmpClient *client,
+            const char *command,
+            const char *arguments)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(JsonNode) node = session_execute (client, command, arguments, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (node);
+}
+
+void
+session_do_sync (AqmpClient *client,
+                 const char *command)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(JsonNode) node = aqmp_client_execute_sync (client, command, NULL, AQMP_EXECUTE_FLAGS_NONE, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (node);
+}
+
 char *
 session_execute_raw (AqmpClient  *client,
                      const char  *message,

@@ -47,6 +47,13 @@ JsonNode   *session_execute      (AqmpClient          *client,
                                   const char          *arguments,
                                   GError             **error);
 
+/* Has to succeed; the blocking form likewise. @arguments: (nullable): JSON text. */
+void        session_do           (AqmpClient          *client,
+                                  const char          *command,
+                                  const char          *arguments);
+void        session_do_sync      (AqmpClient          *client,
+                                  const char          *command);
+
 /* (transfer full) (nullable): the text of the reply. */
 char       *session_execute_raw  (AqmpClient          *client,
                                   const char          *message,

@@ -10,17 +10,6 @@
 #define N_THREADS 8
 #define N_CALLS_PER_THREAD 500
 
-static void
-execute (AqmpClient *client,
-         const char *command)
-{
-  g_autoptr(GError) error = NULL;
-  g_autoptr(JsonNode) node = aqmp_client_execute_sync (client, command, NULL, AQMP_EXECUTE_FLAGS_NONE, NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (node);
-}
-
 static AqmpClient *
 connect_to (Qemu *qemu)
 {
@@ -79,9 +68,9 @@ test_without_loop (void)
   listener = aqmp_client_listen (client, wanted, NULL, NULL, NULL);
   g_signal_connect (client, "event", G_CALLBACK (on_event), names);
   for (gsize i = 0; i < N_CALLS; i++)
-    execute (client, "query-status");
-  execute (client, "cont");
-  execute (client, "stop");
+    session_do_sync (client, "query-status");
+  session_do_sync (client, "cont");
+  session_do_sync (client, "stop");
   expect_event (listener, "STOP");
   g_assert_cmpuint (aqmp_event_listener_get_n_pending (listener), ==, 0);
   disconnect_from (client);
@@ -102,7 +91,7 @@ test_quit (void)
     return;
 
   client = connect_to (qemu);
-  execute (client, "quit");
+  session_do_sync (client, "quit");
   disconnect_from (client);
   g_assert_cmpint (qemu_wait_exit (qemu), ==, 0);
 }
@@ -121,7 +110,7 @@ test_every_server (void)
         return;
 
       client = connect_to (qemu);
-      execute (client, "query-qmp-schema");
+      session_do_sync (client, "query-qmp-schema");
       disconnect_from (client);
     }
 }
@@ -144,7 +133,7 @@ test_plain_stream (void)
   aqmp_protocol_open_sync (AQMP_PROTOCOL (client), plain, NULL, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < 50; i++)
-    execute (client, "query-version");
+    session_do_sync (client, "query-version");
   disconnect_from (client);
 }
 

@@ -46,18 +46,6 @@ get_names (GPtrArray *events)
     g_assert_cmpstr (names_, ==, expected); \
   } G_STMT_END
 
-static void
-execute_well (AqmpClient *client,
-              const char *command,
-              const char *arguments)
-{
-  g_autoptr(GError) error = NULL;
-  g_autoptr(JsonNode) node = session_execute (client, command, arguments, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (node);
-}
-
 /* ---- Q15 --------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -79,10 +67,10 @@ test_detailed (void)
   all = record (client, "event");
   others = record (client, "event::LEVITATE");
 
-  execute_well (client, "cont", NULL);
+  session_do (client, "cont", NULL);
   assert_names (resumes, "RESUME");
   assert_names (stops, "");
-  execute_well (client, "stop", NULL);
+  session_do (client, "stop", NULL);
   assert_names (resumes, "RESUME");
   assert_names (stops, "STOP");
   assert_names (all, "RESUME STOP");
@@ -106,21 +94,21 @@ test_unheard (void)
   client = session_new (qemu);
   for (gsize i = 0; i < 3; i++)
     {
-      execute_well (client, "cont", NULL);
-      execute_well (client, "stop", NULL);
+      session_do (client, "cont", NULL);
+      session_do (client, "stop", NULL);
     }
 
   /* Another is heard. */
   stops = record (client, "event::STOP");
-  execute_well (client, "cont", NULL);
+  session_do (client, "cont", NULL);
   assert_names (stops, "");
-  execute_well (client, "stop", NULL);
+  session_do (client, "stop", NULL);
   assert_names (stops, "STOP");
 
   /* None any more. */
   g_signal_handlers_disconnect_by_data (client, stops);
-  execute_well (client, "cont", NULL);
-  execute_well (client, "stop", NULL);
+  session_do (client, "cont", NULL);
+  session_do (client, "stop", NULL);
   assert_names (stops, "STOP");
 
   /* And nothing was kept for whoever comes later. */
@@ -145,8 +133,8 @@ test_handlers_outlive_sessions (void)
     {
       session_connect (client, qemu, &error);
       g_assert_no_error (error);
-      execute_well (client, "cont", NULL);
-      execute_well (client, "stop", NULL);
+      session_do (client, "cont", NULL);
+      session_do (client, "stop", NULL);
       session_disconnect (client, &error);
       g_assert_no_error (error);
     }
@@ -171,8 +159,8 @@ test_accessors (void)
 
   client = session_new (qemu);
   all = record (client, "event");
-  execute_well (client, "cont", NULL);
-  execute_well (client, "system_reset", NULL);
+  session_do (client, "cont", NULL);
+  session_do (client, "system_reset", NULL);
   test_wait_until (all->len >= 2);
   assert_names (all, "RESUME RESET");
 
@@ -209,7 +197,7 @@ test_shutdown (void)
 
   client = session_new (qemu);
   events = record (client, "event::SHUTDOWN");
-  execute_well (client, "quit", NULL);
+  session_do (client, "quit", NULL);
   g_assert_cmpint (qemu_wait_exit (qemu), ==, 0);
   test_wait_until (aqmp_protocol_get_runstate (AQMP_PROTOCOL (client)) == AQMP_RUNSTATE_DISCONNECTING);
   assert_names (events, "SHUTDOWN");
@@ -229,9 +217,9 @@ test_pretty (void)
 
   client = session_new (qemu);
   all = record (client, "event");
-  execute_well (client, "cont", NULL);
-  execute_well (client, "system_powerdown", NULL);
-  execute_well (client, "stop", NULL);
+  session_do (client, "cont", NULL);
+  session_do (client, "system_powerdown", NULL);
+  session_do (client, "stop", NULL);
   assert_names (all, "RESUME POWERDOWN STOP");
   session_end (g_steal_pointer (&client));
 }
@@ -254,9 +242,9 @@ test_job (void)
   arguments = g_strdup_printf ("{\"job-id\": \"create\", \"options\": "
                                "{\"driver\": \"file\", \"filename\": \"%s/disk.img\", \"size\": 1048576}}",
                                qemu_get_directory (qemu));
-  execute_well (client, "blockdev-create", arguments);
+  session_do (client, "blockdev-create", arguments);
   test_wait_until (changes->len >= 5);
-  execute_well (client, "job-dismiss", "{\"id\": \"create\"}");
+  session_do (client, "job-dismiss", "{\"id\": \"create\"}");
   test_wait_until (changes->len >= 6);
 
   for (gsize i = 0; i < changes->len; i++)
@@ -294,10 +282,10 @@ test_handler_executes (void)
     return;
 
   client = session_new (qemu);
-  execute_well (client, "cont", NULL);
+  session_do (client, "cont", NULL);
   all = record (client, "event");
   g_signal_connect (client, "event::STOP", G_CALLBACK (on_stop_execute), &slot);
-  execute_well (client, "stop", NULL);
+  session_do (client, "stop", NULL);
   continued = session_await (&slot, &error);
   g_assert_no_error (error);
   assert_names (all, "STOP RESUME");
@@ -328,7 +316,7 @@ test_handler_disconnects (void)
     return;
 
   client = session_new (qemu);
-  execute_well (client, "cont", NULL);
+  session_do (client, "cont", NULL);
   g_signal_connect (client, "event::STOP", G_CALLBACK (on_stop_disconnect), &disconnected);
   session_begin (client, "stop", NULL, NULL, &stop);
   result = test_await (&disconnected);

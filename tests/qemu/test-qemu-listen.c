@@ -28,29 +28,6 @@ await_next (AqmpEventListener *listener)
     g_assert_cmpstr (aqmp_event_get_name (next_), ==, expected); \
   } G_STMT_END
 
-static void
-execute_well (AqmpClient *client,
-              const char *command,
-              const char *arguments)
-{
-  g_autoptr(GError) error = NULL;
-  g_autoptr(JsonNode) node = session_execute (client, command, arguments, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (node);
-}
-
-static void
-execute_sync_well (AqmpClient *client,
-                   const char *command)
-{
-  g_autoptr(GError) error = NULL;
-  g_autoptr(JsonNode) node = aqmp_client_execute_sync (client, command, NULL, AQMP_EXECUTE_FLAGS_NONE, NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (node);
-}
-
 static AqmpClient *
 connect_sync (Qemu *qemu)
 {
@@ -90,15 +67,15 @@ test_listen (void)
   client = session_new (qemu);
   listener = aqmp_client_listen (client, names, NULL, NULL, NULL);
   stops = aqmp_client_listen (client, stop_names, NULL, NULL, NULL);
-  execute_well (client, "cont", NULL);
-  execute_well (client, "system_powerdown", NULL);
-  execute_well (client, "stop", NULL);
-  execute_well (client, "cont", NULL);
+  session_do (client, "cont", NULL);
+  session_do (client, "system_powerdown", NULL);
+  session_do (client, "stop", NULL);
+  session_do (client, "cont", NULL);
   assert_next (listener, "RESUME");
   assert_next (listener, "POWERDOWN");
   assert_next (listener, "STOP");
   assert_next (listener, "RESUME");
-  execute_well (client, "system_reset", NULL);
+  session_do (client, "system_reset", NULL);
   assert_next (listener, "RESET");
   assert_next (stops, "STOP");
   g_assert_cmpuint (aqmp_event_listener_get_n_pending (listener), ==, 0);
@@ -122,7 +99,7 @@ test_shutdown (void)
 
   client = session_new (qemu);
   listener = aqmp_client_listen (client, names, NULL, NULL, NULL);
-  execute_well (client, "quit", NULL);
+  session_do (client, "quit", NULL);
   g_assert_cmpuint (aqmp_event_listener_get_n_pending (listener), ==, 1);
   g_assert_cmpint (qemu_wait_exit (qemu), ==, 0);
   test_wait_until (aqmp_protocol_get_runstate (AQMP_PROTOCOL (client)) == AQMP_RUNSTATE_DISCONNECTING);
@@ -149,8 +126,8 @@ test_several_sessions (void)
     {
       session_connect (client, qemu, &error);
       g_assert_no_error (error);
-      execute_well (client, "cont", NULL);
-      execute_well (client, "stop", NULL);
+      session_do (client, "cont", NULL);
+      session_do (client, "stop", NULL);
       session_disconnect (client, &error);
       g_assert_no_error (error);
     }
@@ -177,8 +154,8 @@ test_next_sync (void)
       g_autoptr(GError) error = NULL;
       g_autoptr(AqmpEvent) event = NULL;
 
-      execute_sync_well (client, "cont");
-      execute_sync_well (client, "stop");
+      session_do_sync (client, "cont");
+      session_do_sync (client, "stop");
       event = aqmp_event_listener_next_sync (listener, NULL, &error);
       g_assert_no_error (error);
       g_assert_cmpstr (aqmp_event_get_name (event), ==, "STOP");
@@ -215,7 +192,7 @@ test_wait_event_sync (void)
   event = aqmp_client_wait_event_sync (client, NULL, NULL, 50, NULL, &error);
   g_assert_null (event);
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
-  execute_sync_well (client, "query-status");
+  session_do_sync (client, "query-status");
   close_sync (client);
 }
 
@@ -299,7 +276,7 @@ test_device_del_sync (void)
   /* It is no more, so the command fails, and nothing is waited for. */
   g_assert_null (aqmp_client_execute_and_wait_sync (client, "device_del", gone, deleted, failed, NULL, 0, NULL, NULL, &error));
   g_assert_error (error, AQMP_EXEC_ERROR, AQMP_EXEC_ERROR_DEVICE_NOT_FOUND);
-  execute_sync_well (client, "query-status");
+  session_do_sync (client, "query-status");
   close_sync (client);
 }
 
@@ -321,7 +298,7 @@ test_plug_and_unplug (void)
       g_autoptr(GError) error = NULL;
       g_autoptr(AqmpEvent) event = NULL;
 
-      execute_well (client, "device_add", "{\"driver\": \"usb-kbd\", \"bus\": \"xhci.0\", \"id\": \"hot\"}");
+      session_do (client, "device_add", "{\"driver\": \"usb-kbd\", \"bus\": \"xhci.0\", \"id\": \"hot\"}");
       event = aqmp_client_execute_and_wait_sync (client, "device_del", arguments, deleted, failed, data, 0, NULL, NULL, &error);
       g_assert_no_error (error);
     }
@@ -348,7 +325,7 @@ test_device_del_without_guest (void)
   g_assert_null (aqmp_client_execute_and_wait_sync (client, "device_del", arguments, deleted, failed, data, 200, NULL, NULL,
                                                     &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
-  execute_sync_well (client, "query-status");
+  session_do_sync (client, "query-status");
   close_sync (client);
 }
 

@@ -764,25 +764,6 @@ test_close_on_exec (gconstpointer kind)
 /* ------------------------------------------------------------------------------------------------------------------ */
 
 static void
-do_nothing (GTask        *task,
-            gpointer      source_object,
-            gpointer      task_data,
-            GCancellable *cancellable)
-{
-  g_task_return_boolean (task, TRUE);
-}
-
-/* What GLib opens once and keeps is no leak. */
-static void
-open_what_stays_open (void)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
-
-  g_main_context_default ();
-  g_task_run_in_thread_sync (task, do_nothing);
-}
-
-static void
 add_for_each_kind (const char    *path,
                    GTestDataFunc  func)
 {
@@ -803,7 +784,7 @@ main (int   argc,
       char *argv[])
 {
   g_test_init (&argc, &argv, NULL);
-  open_what_stays_open ();
+  test_open_what_stays_open ();
 
   g_test_add_func ("/channel/kind/socketpair", test_kind_socketpair);
   g_test_add_data_func ("/channel/kind/unix", GINT_TO_POINTER (MOCK_TRANSPORT_UNIX), test_kind_connection);

@@ -286,25 +286,6 @@ expect_failure (Fixture *self,
 
 /* ---- the tests --------------------------------------------------------------------------------------------------- */
 
-static void
-do_nothing (GTask        *task,
-            gpointer      source_object,
-            gpointer      task_data,
-            GCancellable *cancellable)
-{
-  g_task_return_boolean (task, TRUE);
-}
-
-/* What GLib opens once and keeps is no leak. */
-static void
-open_what_stays_open (void)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
-
-  g_main_context_default ();
-  g_task_run_in_thread_sync (task, do_nothing);
-}
-
 void
 add (const char    *path,
      gconstpointer  data,
@@ -320,5 +301,5 @@ init_tls_tests (int    *argc,
                 char ***argv)
 {
   g_test_init (argc, argv, NULL);
-  open_what_stays_open ();
+  test_open_what_stays_open ();
 }
