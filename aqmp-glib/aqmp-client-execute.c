@@ -13,7 +13,7 @@
 
 /* NULL: it was cancelled before it began, and is returned already. Later the command has its effect whether the caller still
    wants to know or not: a reply that is here counts. */
-static AqmpResult *
+static AqmpCall *
 begin (AqmpClient          *self,
        GCancellable        *cancellable,
        GAsyncReadyCallback  callback,
@@ -24,28 +24,36 @@ begin (AqmpClient          *self,
   GError *error = NULL;
 
   if (!g_cancellable_set_error_if_cancelled (cancellable, &error))
-    return g_steal_pointer (&result);
+    return aqmp_call_new (g_steal_pointer (&result));
 
   aqmp_result_return (result, NULL, NULL, error);
   return NULL;
 }
 
+/* @call: (transfer full)
+   @error: (nullable) (transfer full): why it was not sent */
+static void
+end_beginning (AqmpCall *call,
+               GError   *error)
+{
+  if (error != NULL)
+    aqmp_result_return (call->result, NULL, NULL, error);
+  aqmp_call_unref (call);
+}
+
 static void
 execute (AqmpClient       *self,
-         AqmpResult       *result,
+         AqmpCall         *call,
          const char       *command,
          JsonObject       *arguments,
          GUnixFDList      *fd_list,
          AqmpExecuteFlags  flags,
          int               timeout_ms)
 {
-  AqmpCall *call = aqmp_call_new (result);
   GError *error = NULL;
-  gboolean sent = aqmp_client_send_composed (self, call, command, arguments, fd_list, flags, timeout_ms, &error);
 
-  aqmp_call_unref (call);
-  if (!sent)
-    aqmp_result_return (result, NULL, NULL, error);
+  aqmp_client_send_composed (self, call, command, arguments, fd_list, flags, timeout_ms, &error);
+  end_beginning (call, error);
 }
 
 /**
@@ -81,15 +89,15 @@ aqmp_client_execute_async (AqmpClient          *self,
                            GAsyncReadyCallback  callback,
                            gpointer             user_data)
 {
-  g_autoptr (AqmpResult) result = NULL;
+  AqmpCall *call;
 
   g_return_if_fail (AQMP_IS_CLIENT (self));
   g_return_if_fail (command != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  result = begin (self, cancellable, callback, user_data, aqmp_client_execute_async);
-  if (result != NULL)
-    execute (self, result, command, arguments, NULL, flags, -1);
+  call = begin (self, cancellable, callback, user_data, aqmp_client_execute_async);
+  if (call != NULL)
+    execute (self, call, command, arguments, NULL, flags, -1);
 }
 
 static JsonNode *
@@ -134,8 +142,7 @@ aqmp_client_execute_finish (AqmpClient    *self,
                             GError       **error)
 {
   g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
-  g_return_val_if_fail (aqmp_result_is_valid (result, self), NULL);
-  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_async), NULL);
+  g_return_val_if_fail (aqmp_result_is_valid (result, self, aqmp_client_execute_async), NULL);
 
   return finish_with_tree (result, error);
 }
@@ -179,7 +186,7 @@ aqmp_client_execute_full_async (AqmpClient          *self,
                                 GAsyncReadyCallback  callback,
                                 gpointer             user_data)
 {
-  g_autoptr (AqmpResult) result = NULL;
+  AqmpCall *call;
 
   g_return_if_fail (AQMP_IS_CLIENT (self));
   g_return_if_fail (command != NULL);
@@ -187,9 +194,9 @@ aqmp_client_execute_full_async (AqmpClient          *self,
   g_return_if_fail (timeout_ms >= -1);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  result = begin (self, cancellable, callback, user_data, aqmp_client_execute_full_async);
-  if (result != NULL)
-    execute (self, result, command, arguments, fd_list, flags, timeout_ms);
+  call = begin (self, cancellable, callback, user_data, aqmp_client_execute_full_async);
+  if (call != NULL)
+    execute (self, call, command, arguments, fd_list, flags, timeout_ms);
 }
 
 /**
@@ -210,8 +217,7 @@ aqmp_client_execute_full_finish (AqmpClient    *self,
                                  GError       **error)
 {
   g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
-  g_return_val_if_fail (aqmp_result_is_valid (result, self), NULL);
-  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_full_async), NULL);
+  g_return_val_if_fail (aqmp_result_is_valid (result, self, aqmp_client_execute_full_async), NULL);
 
   return finish_with_tree (result, error);
 }
@@ -220,17 +226,14 @@ aqmp_client_execute_full_finish (AqmpClient    *self,
 
 static void
 execute_raw (AqmpClient  *self,
-             AqmpResult  *result,
+             AqmpCall    *call,
              const char  *message,
              GUnixFDList *fd_list)
 {
-  AqmpCall *call = aqmp_call_new (result);
   GError *error = NULL;
-  gboolean sent = aqmp_client_send_raw (self, call, message, fd_list, &error);
 
-  aqmp_call_unref (call);
-  if (!sent)
-    aqmp_result_return (result, NULL, NULL, error);
+  aqmp_client_send_raw (self, call, message, fd_list, &error);
+  end_beginning (call, error);
 }
 
 /**
@@ -268,16 +271,16 @@ aqmp_client_execute_raw_async (AqmpClient          *self,
                                GAsyncReadyCallback  callback,
                                gpointer             user_data)
 {
-  g_autoptr (AqmpResult) result = NULL;
+  AqmpCall *call;
 
   g_return_if_fail (AQMP_IS_CLIENT (self));
   g_return_if_fail (message != NULL);
   g_return_if_fail (fd_list == NULL || G_IS_UNIX_FD_LIST (fd_list));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  result = begin (self, cancellable, callback, user_data, aqmp_client_execute_raw_async);
-  if (result != NULL)
-    execute_raw (self, result, message, fd_list);
+  call = begin (self, cancellable, callback, user_data, aqmp_client_execute_raw_async);
+  if (call != NULL)
+    execute_raw (self, call, message, fd_list);
 }
 
 /**
@@ -301,8 +304,7 @@ aqmp_client_execute_raw_finish (AqmpClient    *self,
                                 GError       **error)
 {
   g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
-  g_return_val_if_fail (aqmp_result_is_valid (result, self), NULL);
-  g_return_val_if_fail (g_async_result_is_tagged (result, aqmp_client_execute_raw_async), NULL);
+  g_return_val_if_fail (aqmp_result_is_valid (result, self, aqmp_client_execute_raw_async), NULL);
 
   return aqmp_result_propagate (result, error);
 }

@@ -65,6 +65,10 @@ gboolean           aqmp_client_message_received   (AqmpProtocol       *protocol,
 void               aqmp_client_route_event        (AqmpClient         *self,
                                                    const AqmpMessage  *message);
 void               aqmp_client_dispatch_held      (AqmpClient         *self);
+/* Whether the message that was just scanned is an event which nobody hears: then it need not even become a message. */
+gboolean           aqmp_client_ignores            (AqmpClient         *self,
+                                                   const guint8       *text,
+                                                   gsize               length);
 
 /* Whether any listener wants events of this name. Any thread. */
 gboolean           aqmp_client_is_listened_for    (AqmpClient         *self,

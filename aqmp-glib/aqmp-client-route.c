@@ -17,12 +17,12 @@
 
 /* The text between the quotes, for names without escapes: all that exist. NULL for others. */
 static const char *
-plain_name (const AqmpMessage *message,
-            char              *buffer,
-            gsize              size)
+plain_name (const guint8       *data,
+            const AqmpJsonSpan *span,
+            char               *buffer,
+            gsize               size)
 {
-  const AqmpJsonSpan *span = &message->members[AQMP_MEMBER_EVENT];
-  const char *text = (const char *) message->text + span->start;
+  const char *text = (const char *) data + span->start;
   gsize length = span->end - span->start;
 
   if (length - 1 > size || text[0] != '"' || memchr (text, '\\', length) != NULL)
@@ -31,6 +31,32 @@ plain_name (const AqmpMessage *message,
   memcpy (buffer, text + 1, length - 2);
   buffer[length - 2] = '\0';
   return buffer;
+}
+
+static gboolean
+is_heard (AqmpClient *self,
+          const char *name)
+{
+  return aqmp_protocol_is_event_heard (AQMP_PROTOCOL (self), name) || aqmp_client_is_listened_for (self, name);
+}
+
+gboolean
+aqmp_client_ignores (AqmpClient   *self,
+                     const guint8 *text,
+                     gsize         length)
+{
+  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
+  const AqmpJsonScan *scan = &aqmp_client_get_private (self)->scan;
+  const AqmpJsonSpan *span = &scan->members[AQMP_MEMBER_EVENT];
+  const char *name = NULL;
+  char buffer[64];
+
+  if (scan->kind == '{' && span->start != span->end)
+    name = plain_name (text, span, buffer, sizeof buffer);
+
+  return name != NULL && *name != '\0' && aqmp_protocol_is_passing_on (protocol) &&
+         AQMP_PROTOCOL_GET_CLASS (protocol)->message_received == aqmp_client_message_received &&
+         length <= aqmp_protocol_get_max_message_size (protocol) && !is_heard (self, name);
 }
 
 static void
@@ -52,17 +78,16 @@ void
 aqmp_client_route_event (AqmpClient        *self,
                          const AqmpMessage *message)
 {
-  AqmpProtocol *protocol = AQMP_PROTOCOL (self);
   char buffer[64];
-  const char *name = plain_name (message, buffer, sizeof buffer);
+  const char *name = plain_name (message->text, &message->members[AQMP_MEMBER_EVENT], buffer, sizeof buffer);
   g_autofree char *unusual_name = NULL;
 
   if (name == NULL)
     name = unusual_name = aqmp_message_dup_string (message, AQMP_MEMBER_EVENT);
 
   if (name == NULL || *name == '\0')
-    aqmp_protocol_log (protocol, G_LOG_LEVEL_INFO, "dropped an event whose name is no usable string");
-  else if (aqmp_protocol_is_event_heard (protocol, name) || aqmp_client_is_listened_for (self, name))
+    aqmp_protocol_log (AQMP_PROTOCOL (self), G_LOG_LEVEL_INFO, "dropped an event whose name is no usable string");
+  else if (is_heard (self, name))
     emit_event (self, name, message);
 }
 

@@ -106,7 +106,8 @@ frame_json (AqmpProtocol  *protocol,
             gsize         *payload_length,
             GError       **error)
 {
-  AqmpClientPrivate *priv = aqmp_client_get_private (AQMP_CLIENT (protocol));
+  AqmpClient *self = AQMP_CLIENT (protocol);
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
   gssize found;
 
   if (scanned == 0)
@@ -131,7 +132,7 @@ frame_json (AqmpProtocol  *protocol,
   if (found <= 0)
     return found;
 
-  *payload_length = found;
+  *payload_length = aqmp_client_ignores (self, data, found) ? AQMP_PROTOCOL_NO_MESSAGE : (gsize) found;
   return found + aqmp_json_skip_space (data + found, length - found);
 }
 

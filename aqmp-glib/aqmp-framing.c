@@ -106,6 +106,16 @@ consider_shrinking (AqmpFraming *self)
   self->expected = 0;
 }
 
+/* What a message that took its buffer does not need of it is given back only if it is a lot. A block that was cut is of no use to
+   the next message of this size: the allocator asks the kernel for new pages each time, which costs as much as reading them. */
+static guint8 *
+trim (guint8 *data,
+      gsize   capacity,
+      gsize   length)
+{
+  return length < capacity - capacity / 4 ? g_realloc (data, length) : data;
+}
+
 /* A message that fills most of its buffer takes the buffer with it instead of a copy: for big ones the copy costs as
    much memory again. What follows it in the buffer is little, and moves to a new one. */
 static GBytes *
@@ -114,6 +124,7 @@ take_payload (AqmpFraming *self,
               gsize        payload_length)
 {
   gsize rest = self->end - self->start - consumed;
+  gsize capacity = self->capacity;
   guint8 *whole;
 
   if (self->start > 0 || payload_length < self->capacity / 2 || self->capacity <= 16 * SMALLEST_BUFFER ||
@@ -126,14 +137,14 @@ take_payload (AqmpFraming *self,
     }
 
   whole = g_steal_pointer (&self->data);
-  self->expected = self->capacity;
+  self->expected = payload_length + payload_length / 8;
   resize (self, SMALLEST_BUFFER);
   memcpy (self->data, whole + consumed, rest);
   self->end = rest;
   self->recent_peak = rest;
   self->settled = 0;
 
-  return g_bytes_new_take (g_realloc (whole, payload_length), payload_length);
+  return g_bytes_new_take (trim (whole, capacity, payload_length), payload_length);
 }
 
 static gboolean
@@ -189,6 +200,7 @@ aqmp_framing_next (AqmpFraming    *self,
       if (payload_length == AQMP_FRAMING_NO_MESSAGE)
         {
           self->start += consumed;
+          consider_shrinking (self);
           continue;
         }
 

@@ -201,19 +201,14 @@ skip_space_run (const guint8 *p,
   return p;
 }
 
-/* Most often there is none, or one blank. */
+/* @p is before @end, and at white space or a control character. Most often it is one blank. */
 static inline const guint8 *
 skip_space (const guint8 *p,
             const guint8 *end)
 {
-  if (p < end && *p <= ' ')
-    {
-      if (*p == ' ')
-        p++;
-      if (p < end && *p <= ' ')
-        p = skip_space_run (p, end);
-    }
-  return p;
+  if (*p == ' ')
+    p++;
+  return p < end && *p <= ' ' ? skip_space_run (p, end) : p;
 }
 
 typedef enum
@@ -281,26 +276,25 @@ scan_string (AqmpJsonScan  *scan,
   return result;
 }
 
-/* Most strings are short and plain: one look at a block settles them. */
+/* Most strings are short and plain: one look at a block settles them. @data: the first byte that may be looked at */
 static inline StringEnd
 scan_string_quickly (AqmpJsonScan  *scan,
+                     const guint8  *data,
                      const guint8 **position,
                      const guint8  *end)
 {
-  if (G_LIKELY (end - *position >= AQMP_JSON_BLOCK))
-    {
-      AqmpJsonStops stops = aqmp_json_block_stops (*position, AQMP_JSON_RUN_ASCII);
+  const guint8 *p = *position;
+  gsize length = MIN (end - p, AQMP_JSON_BLOCK);
 
-      if (G_LIKELY (stops != 0))
-        {
-          *position += aqmp_json_first_stop (stops);
-          if (G_LIKELY (**position == '"'))
-            return STRING_CLOSED;
-        }
-      else
-        {
-          *position += AQMP_JSON_BLOCK;
-        }
+  if (G_LIKELY (end - data >= AQMP_JSON_BLOCK && length > 0))
+    {
+      AqmpJsonStops stops = G_LIKELY (length == AQMP_JSON_BLOCK)
+                              ? aqmp_json_block_stops (p, AQMP_JSON_RUN_ASCII)
+                              : aqmp_json_tail_stops (p, end, AQMP_JSON_RUN_ASCII);
+
+      *position += G_LIKELY (stops != 0) ? aqmp_json_first_stop (stops) : length;
+      if (G_LIKELY (stops != 0 && **position == '"'))
+        return STRING_CLOSED;
     }
 
   return scan_string (scan, position, end);
@@ -325,6 +319,24 @@ scan_number (guint8       *state,
     }
 
   *state = current;
+  return p;
+}
+
+/* Most numbers are integers without a sign. NULL: this is none, or does not end here. */
+static inline const guint8 *
+scan_number_quickly (const guint8 *p,
+                     const guint8 *end)
+{
+  const guint8 *start = p;
+
+  if (*p == '0')
+    return NULL;
+
+  while (p < end && aqmp_json_is_digit (*p))
+    p++;
+  if (p == start || p == end || p - start >= SAFE_NUMBER_LENGTH ||
+      number_next[NUMBER_INTEGER][digit_class[*p]] != NUMBER_NONE)
+    return NULL;
   return p;
 }
 
@@ -432,6 +444,22 @@ escaped_name_equals (const guint8 *p,
   return *name == '\0';
 }
 
+static gint8
+find_escaped_name (const AqmpJsonScan *scan,
+                   const guint8       *p,
+                   const guint8       *close)
+{
+  gint8 i;
+
+  for (i = 0; scan->names[i] != NULL; i++)
+    {
+      if (escaped_name_equals (p, close, scan->names[i]))
+        return i;
+    }
+
+  return -1;
+}
+
 /* The index of the name that was asked for, or -1. */
 static gint8
 find_name (const AqmpJsonScan *scan,
@@ -443,22 +471,16 @@ find_name (const AqmpJsonScan *scan,
 
   if (scan->names == NULL)
     return -1;
+  if (G_UNLIKELY (scan->name_escaped))
+    return find_escaped_name (scan, p, close);
 
   for (i = 0; scan->names[i] != NULL; i++)
     {
       const char *name = scan->names[i];
 
-      if (G_UNLIKELY (scan->name_escaped))
-        {
-          if (escaped_name_equals (p, close, name))
-            return i;
-        }
-      /* No name has a raw NUL, so this stops at the end of the shorter one; the first byte settles most. */
-      else if ((length == 0 || name[0] == (char) p[0]) &&
-               strncmp (name, (const char *) p, length) == 0 && name[length] == '\0')
-        {
-          return i;
-        }
+      /* The first byte settles most. No name has a raw NUL, so strncmp() stops at the end of the shorter one. */
+      if (name[0] == (char) *p && strncmp (name, (const char *) p, length) == 0 && name[length] == '\0')
+        return i;
     }
 
   return -1;
@@ -500,6 +522,13 @@ is_in_object (const AqmpJsonScan *scan,
    predicts by themselves. Each label may be entered from the one above it or by resuming. */
 
 #define SUSPEND(at_state) G_STMT_START { state = (at_state); goto suspend; } G_STMT_END
+#define SKIP_SPACE(at_state) \
+  G_STMT_START { \
+    if (G_LIKELY (p < end) && *p <= ' ') \
+      p = skip_space (p, end); \
+    if (G_UNLIKELY (p == end)) \
+      SUSPEND (at_state); \
+  } G_STMT_END
 #define FAIL(at_state, text) \
   return fail (scan, (at_state), depth, p, data, length, (text), error)
 
@@ -547,15 +576,11 @@ aqmp_json_scan (AqmpJsonScan  *scan,
       return scan->position;
     }
 
-  p = skip_space (p, end);
-  if (p == end)
-    SUSPEND (STATE_START);
+  SKIP_SPACE (STATE_START);
   scan->kind = *p == '-' || aqmp_json_is_digit (*p) ? '\0' : (char) *p;
 
 value:
-  p = skip_space (p, end);
-  if (G_UNLIKELY (p == end))
-    SUSPEND (STATE_VALUE);
+  SKIP_SPACE (STATE_VALUE);
   if (depth == 1 && scan->member >= 0)
     member_begins (scan, p - data);
 
@@ -564,7 +589,7 @@ value:
       p++;
 
 in_string:
-      switch (scan_string_quickly (scan, &p, end))
+      switch (scan_string_quickly (scan, data, &p, end))
         {
         case STRING_CLOSED:
           p++;
@@ -586,9 +611,7 @@ in_string:
       p++;
 
 name_or_close:
-      p = skip_space (p, end);
-      if (G_UNLIKELY (p == end))
-        SUSPEND (STATE_NAME_OR_CLOSE);
+      SKIP_SPACE (STATE_NAME_OR_CLOSE);
       if (G_LIKELY (*p == '"'))
         goto name;
       if (*p != '}')
@@ -605,9 +628,7 @@ name_or_close:
       p++;
 
 value_or_close:
-      p = skip_space (p, end);
-      if (G_UNLIKELY (p == end))
-        SUSPEND (STATE_VALUE_OR_CLOSE);
+      SKIP_SPACE (STATE_VALUE_OR_CLOSE);
       if (*p != ']')
         goto value;
       goto close;
@@ -615,6 +636,13 @@ value_or_close:
 
   if (*p == '-' || aqmp_json_is_digit (*p))
     {
+      const guint8 *number_end = scan_number_quickly (p, end);
+
+      if (G_LIKELY (number_end != NULL))
+        {
+          p = number_end;
+          goto end_of_value;
+        }
       scan->token_start = p - data;
       scan->number_state = NUMBER_NONE;
 
@@ -659,9 +687,7 @@ end_of_value:
     }
 
 after_value:
-  p = skip_space (p, end);
-  if (G_UNLIKELY (p == end))
-    SUSPEND (STATE_AFTER_VALUE);
+  SKIP_SPACE (STATE_AFTER_VALUE);
   if (G_LIKELY (*p == ','))
     {
       p++;
@@ -676,9 +702,7 @@ after_value:
     }
 
 name:
-  p = skip_space (p, end);
-  if (G_UNLIKELY (p == end))
-    SUSPEND (STATE_NAME);
+  SKIP_SPACE (STATE_NAME);
   if (G_UNLIKELY (*p != '"'))
     FAIL (STATE_NAME, _("a name in double quotes was expected"));
   p++;
@@ -686,7 +710,7 @@ name:
   scan->name_escaped = FALSE;
 
 in_name:
-  switch (scan_string_quickly (scan, &p, end))
+  switch (scan_string_quickly (scan, data, &p, end))
     {
     case STRING_CLOSED:
       break;
@@ -701,9 +725,7 @@ in_name:
   p++;
 
 colon:
-  p = skip_space (p, end);
-  if (G_UNLIKELY (p == end))
-    SUSPEND (STATE_COLON);
+  SKIP_SPACE (STATE_COLON);
   if (G_UNLIKELY (*p != ':'))
     FAIL (STATE_COLON, _("“:” was expected"));
   p++;
@@ -723,6 +745,7 @@ suspend:
 }
 
 #undef SUSPEND
+#undef SKIP_SPACE
 #undef FAIL
 
 gsize

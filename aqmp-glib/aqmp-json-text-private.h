@@ -51,6 +51,7 @@ aqmp_json_ends_run (guint8      c,
 #ifdef __SSE2__
 
 #define AQMP_JSON_BLOCK 16
+#define AQMP_JSON_STOP_BITS 1
 
 /* A bit for each of the 16 bytes that ends the run. */
 static inline guint
@@ -81,6 +82,7 @@ typedef guint AqmpJsonStops;
 #else
 
 #define AQMP_JSON_BLOCK 8
+#define AQMP_JSON_STOP_BITS 8
 #define AQMP_JSON_EACH_BYTE(byte) (G_GUINT64_CONSTANT (0x0101010101010101) * (byte))
 
 /* The high bit of each of the 8 bytes that ends the run, the first byte lowest. No sum here carries into the next byte. */
@@ -113,6 +115,17 @@ aqmp_json_first_stop (guint64 stops)
 typedef guint64 AqmpJsonStops;
 
 #endif
+
+/* The same of the bytes from @p to @end, which are fewer than a block, but not the first ones in memory: a block ends there. */
+static inline AqmpJsonStops
+aqmp_json_tail_stops (const guint8 *p,
+                      const guint8 *end,
+                      AqmpJsonRun   run)
+{
+  gsize skipped = AQMP_JSON_BLOCK - (end - p);
+
+  return aqmp_json_block_stops (end - AQMP_JSON_BLOCK, run) >> (skipped * AQMP_JSON_STOP_BITS);
+}
 
 /* The first byte that ends the run, or @end. */
 static inline const guint8 *

@@ -10,16 +10,16 @@
 
 G_BEGIN_DECLS
 
-/* What a message of a QMP server can say at its outermost level. */
+/* What a message of a QMP server can say at its outermost level; what comes often is looked for first. */
 typedef enum
 {
-  AQMP_MEMBER_QMP,
-  AQMP_MEMBER_EVENT,
-  AQMP_MEMBER_ID,
   AQMP_MEMBER_RETURN,
-  AQMP_MEMBER_ERROR,
-  AQMP_MEMBER_DATA,
+  AQMP_MEMBER_ID,
+  AQMP_MEMBER_EVENT,
   AQMP_MEMBER_TIMESTAMP,
+  AQMP_MEMBER_DATA,
+  AQMP_MEMBER_ERROR,
+  AQMP_MEMBER_QMP,
   AQMP_N_MEMBERS
 } AqmpMember;
 

@@ -12,13 +12,13 @@
 /* Threads: any; nothing is shared. */
 
 const char * const aqmp_message_members[] = {
-  [AQMP_MEMBER_QMP] = "QMP",
-  [AQMP_MEMBER_EVENT] = "event",
-  [AQMP_MEMBER_ID] = "id",
   [AQMP_MEMBER_RETURN] = "return",
-  [AQMP_MEMBER_ERROR] = "error",
-  [AQMP_MEMBER_DATA] = "data",
+  [AQMP_MEMBER_ID] = "id",
+  [AQMP_MEMBER_EVENT] = "event",
   [AQMP_MEMBER_TIMESTAMP] = "timestamp",
+  [AQMP_MEMBER_DATA] = "data",
+  [AQMP_MEMBER_ERROR] = "error",
+  [AQMP_MEMBER_QMP] = "QMP",
   [AQMP_N_MEMBERS] = NULL,
 };
 

@@ -39,7 +39,9 @@ typedef enum
 } AqmpCallState;
 
 /* A command that waits for its reply. An atomic GRcBox. */
-typedef struct
+typedef struct _AqmpCall AqmpCall;
+
+struct _AqmpCall
 {
   AqmpCallState state;
   GObject      *client;      /* (owned) (nullable) */
@@ -56,8 +58,10 @@ typedef struct
   GUnixFDList  *fds;         /* (owned) (nullable): until it is queued for writing */
   GString      *held_text;   /* (owned) (nullable): of its command, while it is held back */
   GList         link;        /* in one of the table's queues */
-} AqmpCall;
+  AqmpCall     *next;        /* (unowned) (nullable): in its bucket of the table */
+};
 
+/* @result: (transfer full) */
 AqmpCall *aqmp_call_new          (AqmpResult   *result);
 AqmpCall *aqmp_call_new_blocking (GObject      *client,
                                   AqmpBlocking *blocking);
@@ -74,7 +78,9 @@ gboolean  aqmp_call_is_awaited   (AqmpCall     *self);
    held back. The queues hold the references. Not locked: the client does that. */
 typedef struct
 {
-  GHashTable *by_serial;    /* (owned) (element-type guint64 AqmpCall) */
+  AqmpCall  **buckets;      /* (owned) (nullable): those with a serial, by that; 2^n_bits of them */
+  guint       n_bits;
+  guint       n_by_serial;
   GHashTable *by_own_id;    /* (owned) (element-type GBytes AqmpCall) */
   GQueue      order;        /* (element-type AqmpCall) */
   GQueue      in_band;      /* (element-type AqmpCall): held back */

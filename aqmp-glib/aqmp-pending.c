@@ -136,7 +136,7 @@ aqmp_call_new (AqmpResult *result)
 {
   AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
 
-  self->result = g_object_ref (result);
+  self->result = result;
   self->client = g_object_ref (aqmp_result_get_source (result));
   self->link.data = self;
   return self;
@@ -180,13 +180,101 @@ aqmp_call_unref (gpointer self)
   g_atomic_rc_box_release_full (self, call_clear);
 }
 
+/* --- By serial ---------------------------------------------------------------------------------------------------- */
+
+/* Chains through the calls themselves: no call in flight but goes in and out here once, and a GHashTable would be a tenth of what
+   it costs. */
+
+#define FEWEST_BITS 4
+
+/* Multiplied with 2⁶⁴ divided by the golden ratio, numbers in any regular distance spread evenly over the upper bits. */
+static AqmpCall **
+bucket_of (AqmpPending *self,
+           guint64      serial)
+{
+  return &self->buckets[(serial * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15)) >> (64 - self->n_bits)];
+}
+
+static void
+put (AqmpPending *self,
+     AqmpCall    *call)
+{
+  AqmpCall **bucket = bucket_of (self, call->id.serial);
+
+  call->next = *bucket;
+  *bucket = call;
+}
+
+static void
+resize (AqmpPending *self,
+        guint        n_bits)
+{
+  g_autofree AqmpCall **old = g_steal_pointer (&self->buckets);
+  gsize n_old = old != NULL ? (gsize) 1 << self->n_bits : 0;
+  gsize i;
+
+  self->n_bits = n_bits;
+  self->buckets = g_new0 (AqmpCall *, (gsize) 1 << n_bits);
+  for (i = 0; i < n_old; i++)
+    {
+      AqmpCall *call = old[i];
+
+      while (call != NULL)
+        {
+          AqmpCall *next = call->next;
+
+          put (self, call);
+          call = next;
+        }
+    }
+}
+
+static AqmpCall *
+find_by_serial (AqmpPending *self,
+                guint64      serial)
+{
+  AqmpCall *call = self->n_by_serial > 0 ? *bucket_of (self, serial) : NULL;
+
+  while (call != NULL && call->id.serial != serial)
+    call = call->next;
+  return call;
+}
+
+static void
+add_by_serial (AqmpPending *self,
+               AqmpCall    *call)
+{
+  if (self->buckets == NULL)
+    resize (self, FEWEST_BITS);
+  else if (self->n_by_serial >> self->n_bits > 0)
+    resize (self, self->n_bits + 1);
+
+  put (self, call);
+  self->n_by_serial++;
+}
+
+/* A burst leaves no big table behind. */
+static void
+remove_by_serial (AqmpPending *self,
+                  AqmpCall    *call)
+{
+  AqmpCall **position = bucket_of (self, call->id.serial);
+
+  while (*position != call)
+    position = &(*position)->next;
+  *position = call->next;
+  self->n_by_serial--;
+
+  if (self->n_bits > FEWEST_BITS && self->n_by_serial >> (self->n_bits - 3) == 0)
+    resize (self, self->n_bits - 1);
+}
+
 /* --- The table ---------------------------------------------------------------------------------------------------- */
 
 void
 aqmp_pending_init (AqmpPending *self)
 {
   *self = (AqmpPending) {
-    .by_serial = g_hash_table_new (g_int64_hash, g_int64_equal),
     .by_own_id = g_hash_table_new (g_bytes_hash, g_bytes_equal),
   };
 }
@@ -196,7 +284,8 @@ aqmp_pending_clear (AqmpPending *self)
 {
   g_assert (g_queue_is_empty (&self->order));
   g_assert (g_queue_is_empty (&self->in_band) && g_queue_is_empty (&self->out_of_band));
-  g_clear_pointer (&self->by_serial, g_hash_table_unref);
+  g_assert (self->n_by_serial == 0);
+  g_clear_pointer (&self->buckets, g_free);
   g_clear_pointer (&self->by_own_id, g_hash_table_unref);
 }
 
@@ -206,7 +295,7 @@ aqmp_pending_find (AqmpPending      *self,
 {
   if (id->own != NULL)
     return g_hash_table_lookup (self->by_own_id, id->own);
-  return g_hash_table_lookup (self->by_serial, &id->serial);
+  return find_by_serial (self, id->serial);
 }
 
 static gboolean
@@ -254,7 +343,7 @@ aqmp_pending_add (AqmpPending *self,
   if (call->id.own != NULL)
     g_hash_table_insert (self->by_own_id, call->id.own, call);
   else
-    g_hash_table_insert (self->by_serial, &call->id.serial, call);
+    add_by_serial (self, call);
 
   aqmp_call_ref (call);
   if (held_back)
@@ -345,5 +434,5 @@ aqmp_pending_remove (AqmpPending *self,
   if (call->id.own != NULL)
     g_hash_table_remove (self->by_own_id, call->id.own);
   else
-    g_hash_table_remove (self->by_serial, &call->id.serial);
+    remove_by_serial (self, call);
 }

@@ -104,9 +104,6 @@ filter_inbound (AqmpProtocol *self,
   g_autoptr (GError) cause = NULL;
   g_autoptr (GBytes) filtered = NULL;
 
-  if (!has_inbound_filter (self))
-    return g_bytes_ref (message);
-
   aqmp_protocol_enter_vfunc (self);
   filtered = AQMP_PROTOCOL_GET_CLASS (self)->filter_inbound (self, message, &error);
   aqmp_protocol_leave_vfunc (self);
@@ -145,27 +142,44 @@ receive (AqmpProtocol *self,
 }
 
 static void
+pass_on (AqmpProtocol *self,
+         GBytes       *message,
+         gboolean      as_framed)
+{
+  if (aqmp_protocol_is_establishing (self))
+    {
+      aqmp_protocol_handshake_received (self, message);
+      return;
+    }
+
+  aqmp_protocol_get_private (self)->framed = as_framed ? message : NULL;
+  receive (self, message);
+}
+
+static void
 on_message (gpointer  user_data,
             GBytes   *message)
 {
   AqmpProtocol *self = user_data;
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GBytes) filtered = NULL;
 
   log_wire (self, "←", message);
 
-  filtered = filter_inbound (self, message);
-  if (filtered == NULL)
-    return;
-
-  if (aqmp_protocol_is_establishing (self))
+  if (!has_inbound_filter (self))
     {
-      aqmp_protocol_handshake_received (self, filtered);
+      pass_on (self, message, TRUE);
       return;
     }
 
-  priv->framed = filtered == message && !has_inbound_filter (self) ? message : NULL;
-  receive (self, filtered);
+  filtered = filter_inbound (self, message);
+  if (filtered != NULL)
+    pass_on (self, filtered, FALSE);
+}
+
+gboolean
+aqmp_protocol_is_passing_on (AqmpProtocol *self)
+{
+  return !has_inbound_filter (self) && !wire_is_logged () && !aqmp_protocol_is_establishing (self);
 }
 
 gboolean

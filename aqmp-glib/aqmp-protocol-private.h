@@ -161,6 +161,9 @@ void          aqmp_protocol_set_last_byte_apart   (AqmpProtocol  *self,
 gboolean      aqmp_protocol_is_as_framed          (AqmpProtocol  *self,
                                                    GBytes        *message);
 
+/* Inside frame: whether the message would go to message_received, and nobody else see it. */
+gboolean      aqmp_protocol_is_passing_on         (AqmpProtocol  *self);
+
 /* Whether an event of this name would reach anybody. */
 gboolean      aqmp_protocol_is_event_heard        (AqmpProtocol  *self,
                                                    const char    *name);

@@ -13,7 +13,7 @@ struct _AqmpResult
 
   GObject             *source_object;  /* (owned) */
   gpointer             source_tag;
-  GMainContext        *context;        /* (owned) */
+  GMainContext        *context;        /* (owned) (nullable): NULL is the global default one */
   GCancellable        *cancellable;    /* (owned) (nullable) */
   GAsyncReadyCallback  callback;       /* (nullable) */
   gpointer             user_data;
@@ -38,11 +38,12 @@ aqmp_result_new (gpointer             source_object,
                  gpointer             source_tag)
 {
   AqmpResult *self = g_object_new (AQMP_TYPE_RESULT, NULL);
+  GMainContext *context = g_main_context_get_thread_default ();
   GSource *source = g_main_current_source ();
 
   self->source_object = g_object_ref (source_object);
   self->source_tag = source_tag;
-  self->context = g_main_context_ref_thread_default ();
+  self->context = context != NULL ? g_main_context_ref (context) : NULL;
   self->cancellable = cancellable != NULL ? g_object_ref (cancellable) : NULL;
   self->callback = callback;
   self->user_data = user_data;
@@ -59,7 +60,7 @@ aqmp_result_get_source (AqmpResult *self)
 GMainContext *
 aqmp_result_get_context (AqmpResult *self)
 {
-  return self->context;
+  return self->context != NULL ? self->context : g_main_context_default ();
 }
 
 GCancellable *
@@ -70,19 +71,11 @@ aqmp_result_get_cancellable (AqmpResult *self)
 
 /* --- Returning ---------------------------------------------------------------------------------------------------- */
 
-static gboolean
-is_thread_default (GMainContext *context)
-{
-  GMainContext *thread_default = g_main_context_get_thread_default ();
-
-  return thread_default == context || (thread_default == NULL && context == g_main_context_default ());
-}
-
 /* What the callback begins is to come back to the same context. */
 static void
 call_back (AqmpResult *self)
 {
-  gboolean pushes = !is_thread_default (self->context);
+  gboolean pushes = g_main_context_get_thread_default () != self->context;
 
   if (self->callback == NULL)
     return;
@@ -108,7 +101,8 @@ is_time_for_it (AqmpResult *self)
 {
   GSource *source = g_main_current_source ();
 
-  return source != NULL && g_source_get_context (source) == self->context && g_source_get_time (source) != self->made;
+  return source != NULL && g_source_get_context (source) == aqmp_result_get_context (self) &&
+         g_source_get_time (source) != self->made;
 }
 
 void
@@ -127,9 +121,7 @@ aqmp_result_return (AqmpResult     *self,
 
   if (is_time_for_it (self))
     {
-      g_object_ref (self);
       call_back (self);
-      g_object_unref (self);
       return;
     }
 
@@ -142,9 +134,11 @@ aqmp_result_return (AqmpResult     *self,
 
 gboolean
 aqmp_result_is_valid (gpointer result,
-                      gpointer source_object)
+                      gpointer source_object,
+                      gpointer source_tag)
 {
-  return AQMP_IS_RESULT (result) && AQMP_RESULT (result)->source_object == source_object;
+  return AQMP_IS_RESULT (result) && AQMP_RESULT (result)->source_object == source_object &&
+         AQMP_RESULT (result)->source_tag == source_tag;
 }
 
 gpointer
@@ -192,6 +186,13 @@ aqmp_result_async_result_init (GAsyncResultIface *iface)
   iface->is_tagged = aqmp_result_is_tagged;
 }
 
+/* Does not chain up: the parent's drops handlers and weak references, which g_object_unref() does a second time after this one, for
+   objects that were revived. Here it would be a twentieth of what a call costs. */
+static void
+aqmp_result_dispose (GObject *object)
+{
+}
+
 static void
 aqmp_result_finalize (GObject *object)
 {
@@ -201,7 +202,7 @@ aqmp_result_finalize (GObject *object)
     self->destroy (self->result);
   g_clear_error (&self->error);
   g_clear_object (&self->cancellable);
-  g_main_context_unref (self->context);
+  g_clear_pointer (&self->context, g_main_context_unref);
   g_object_unref (self->source_object);
 
   G_OBJECT_CLASS (aqmp_result_parent_class)->finalize (object);
@@ -210,6 +211,7 @@ aqmp_result_finalize (GObject *object)
 static void
 aqmp_result_class_init (AqmpResultClass *klass)
 {
+  G_OBJECT_CLASS (klass)->dispose = aqmp_result_dispose;
   G_OBJECT_CLASS (klass)->finalize = aqmp_result_finalize;
 }
 

@@ -133,8 +133,7 @@ call_new (guint64     serial,
           guint64     token)
 {
   g_autoptr (GObject) source = g_object_new (G_TYPE_OBJECT, NULL);
-  g_autoptr (AqmpResult) result = aqmp_result_new (source, NULL, NULL, NULL, NULL);
-  AqmpCall *call = aqmp_call_new (result);
+  AqmpCall *call = aqmp_call_new (aqmp_result_new (source, NULL, NULL, NULL, NULL));
 
   if (own != NULL)
     g_assert_true (parse (&call->id, own));
@@ -367,7 +366,7 @@ finish_table (AqmpPending *pending)
   g_assert_cmpuint (pending->n_in_band, ==, 0);
   g_assert_cmpuint (pending->n_with_fds, ==, 0);
   g_assert_cmpuint (pending->n_abandoned, ==, 0);
-  g_assert_cmpuint (g_hash_table_size (pending->by_serial), ==, 0);
+  g_assert_cmpuint (pending->n_by_serial, ==, 0);
   aqmp_pending_clear (pending);
   while (g_main_context_iteration (NULL, FALSE))
     ;
