@@ -30,6 +30,9 @@ typedef struct
   gboolean      enable_oob;
   AqmpGreeting *greeting;        /* (owned) (nullable) */
   AqmpJsonScan  scan;            /* of the message that is being framed, or was framed last */
+  const guint8 *scanned_at;      /* where that message was, which may be gone; NULL: none, or it was routed */
+  gsize         scanned_length;
+  gboolean      is_heard;        /* it is an event which somebody hears; not always found out */
   GTask        *establishing;    /* (owned) (nullable): while greeting and negotiating */
   GQueue        held_events;     /* (element-type GBytes): until the session runs */
   guint64       held_bytes;
@@ -62,8 +65,6 @@ gboolean           aqmp_client_establish_session  (AqmpProtocol       *protocol,
 gboolean           aqmp_client_message_received   (AqmpProtocol       *protocol,
                                                    GBytes             *message,
                                                    GError            **error);
-void               aqmp_client_route_event        (AqmpClient         *self,
-                                                   const AqmpMessage  *message);
 void               aqmp_client_dispatch_held      (AqmpClient         *self);
 /* Whether the message that was just scanned is an event which nobody hears: then it need not even become a message. */
 gboolean           aqmp_client_ignores            (AqmpClient         *self,

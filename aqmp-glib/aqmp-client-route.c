@@ -46,17 +46,23 @@ aqmp_client_ignores (AqmpClient   *self,
                      gsize         length)
 {
   AqmpProtocol *protocol = AQMP_PROTOCOL (self);
-  const AqmpJsonScan *scan = &aqmp_client_get_private (self)->scan;
-  const AqmpJsonSpan *span = &scan->members[AQMP_MEMBER_EVENT];
-  const char *name = NULL;
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  const AqmpJsonSpan *span = &priv->scan.members[AQMP_MEMBER_EVENT];
+  const char *name;
   char buffer[64];
 
-  if (scan->kind == '{' && span->start != span->end)
-    name = plain_name (text, span, buffer, sizeof buffer);
+  priv->is_heard = FALSE;
+  if (span->start == span->end || !aqmp_protocol_is_passing_on (protocol) ||
+      AQMP_PROTOCOL_GET_CLASS (protocol)->message_received != aqmp_client_message_received ||
+      length > aqmp_protocol_get_max_message_size (protocol))
+    return FALSE;
 
-  return name != NULL && *name != '\0' && aqmp_protocol_is_passing_on (protocol) &&
-         AQMP_PROTOCOL_GET_CLASS (protocol)->message_received == aqmp_client_message_received &&
-         length <= aqmp_protocol_get_max_message_size (protocol) && !is_heard (self, name);
+  name = plain_name (text, span, buffer, sizeof buffer);
+  if (name == NULL || *name == '\0')
+    return FALSE;
+
+  priv->is_heard = is_heard (self, name);
+  return !priv->is_heard;
 }
 
 static void
@@ -64,19 +70,17 @@ emit_event (AqmpClient        *self,
             const char        *name,
             const AqmpMessage *message)
 {
-  const AqmpJsonSpan *timestamp = &message->members[AQMP_MEMBER_TIMESTAMP];
-  g_autoptr (AqmpEvent) event = NULL;
+  g_autoptr (AqmpEvent) event = aqmp_event_new_from_message (name, message->message, message->members[AQMP_MEMBER_TIMESTAMP],
+                                                             message->members[AQMP_MEMBER_DATA]);
 
-  event = aqmp_event_new_from_message (name,
-                                       aqmp_event_parse_timestamp (message->text + timestamp->start,
-                                                                   timestamp->end - timestamp->start),
-                                       message->message, message->members[AQMP_MEMBER_DATA]);
   aqmp_protocol_emit_event (AQMP_PROTOCOL (self), event);
 }
 
-void
-aqmp_client_route_event (AqmpClient        *self,
-                         const AqmpMessage *message)
+/* @known_to_be_heard: there is no need to look for who hears it */
+static void
+route_event (AqmpClient        *self,
+             const AqmpMessage *message,
+             gboolean           known_to_be_heard)
 {
   char buffer[64];
   const char *name = plain_name (message->text, &message->members[AQMP_MEMBER_EVENT], buffer, sizeof buffer);
@@ -87,7 +91,7 @@ aqmp_client_route_event (AqmpClient        *self,
 
   if (name == NULL || *name == '\0')
     aqmp_protocol_log (AQMP_PROTOCOL (self), G_LOG_LEVEL_INFO, "dropped an event whose name is no usable string");
-  else if (is_heard (self, name))
+  else if (known_to_be_heard || is_heard (self, name))
     emit_event (self, name, message);
 }
 
@@ -103,7 +107,7 @@ aqmp_client_dispatch_held (AqmpClient *self)
 
       priv->held_bytes -= g_bytes_get_size (bytes);
       if (aqmp_message_init (&message, bytes, NULL))
-        aqmp_client_route_event (self, &message);
+        route_event (self, &message, FALSE);
       g_bytes_unref (bytes);
     }
 }
@@ -220,18 +224,32 @@ route_reply (AqmpClient         *self,
 
 /* --- Routing ------------------------------------------------------------------------------------------------------ */
 
+/* Whether the scanner has seen these very bytes. It has not where a subclass frames in its own way. */
+static gboolean
+is_scanned (AqmpClient *self,
+            GBytes     *bytes)
+{
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  const guint8 *scanned_at = g_steal_pointer (&priv->scanned_at);
+
+  return scanned_at != NULL && g_bytes_get_size (bytes) == priv->scanned_length &&
+         aqmp_protocol_is_as_framed (AQMP_PROTOCOL (self), bytes, scanned_at);
+}
+
 gboolean
 aqmp_client_message_received (AqmpProtocol  *protocol,
                               GBytes        *bytes,
                               GError       **error)
 {
   AqmpClient *self = AQMP_CLIENT (protocol);
+  AqmpClientPrivate *priv = aqmp_client_get_private (self);
+  gboolean scanned = is_scanned (self, bytes);
   AqmpMessage message;
   gboolean is_message;
 
   /* What the framing has found out already need not be found out again. */
-  if (aqmp_protocol_is_as_framed (protocol, bytes))
-    is_message = aqmp_message_init_scanned (&message, bytes, &aqmp_client_get_private (self)->scan, error);
+  if (scanned)
+    is_message = aqmp_message_init_scanned (&message, bytes, &priv->scan, error);
   else
     is_message = aqmp_message_init (&message, bytes, error);
 
@@ -241,6 +259,6 @@ aqmp_client_message_received (AqmpProtocol  *protocol,
   if (!aqmp_message_has (&message, AQMP_MEMBER_EVENT))
     return route_reply (self, &message, error);
 
-  aqmp_client_route_event (self, &message);
+  route_event (self, &message, scanned && priv->is_heard);
   return TRUE;
 }

@@ -132,6 +132,8 @@ frame_json (AqmpProtocol  *protocol,
   if (found <= 0)
     return found;
 
+  priv->scanned_at = data;
+  priv->scanned_length = found;
   *payload_length = aqmp_client_ignores (self, data, found) ? AQMP_PROTOCOL_NO_MESSAGE : (gsize) found;
   return found + aqmp_json_skip_space (data + found, length - found);
 }

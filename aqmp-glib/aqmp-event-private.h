@@ -9,11 +9,11 @@
 
 G_BEGIN_DECLS
 
-/* An event as it came over the wire. @message is validated JSON; @data (which may be absent) is the place of its "data"
-   member in it. The tree of the data is built when somebody asks for it, at most once, on whatever thread asks. */
+/* An event as it came over the wire. @message is validated JSON; @timestamp and @data (which may be absent) are the places of these
+   members in it. Both are read when somebody asks for them, on whatever thread asks; the tree of the data is built at most once. */
 AqmpEvent *aqmp_event_new_from_message (const char   *name,
-                                        gint64        timestamp,
                                         GBytes       *message,
+                                        AqmpJsonSpan  timestamp,
                                         AqmpJsonSpan  data);
 
 /* µs since the epoch from the value of a "timestamp" member (validated JSON), -1 where it says nothing usable. */

@@ -28,9 +28,10 @@ struct _AqmpEvent
   GObject parent_instance;
 
   char         *name;      /* (owned) (nullable): NULL stands for "" */
-  gint64        timestamp; /* µs since the epoch, -1: unknown */
+  gint64        timestamp; /* of one made here: µs since the epoch, -1: unknown */
   GBytes       *text;      /* (owned) (nullable): JSON that has the data in it: the message as it came, or made here */
   AqmpJsonSpan  span;      /* of the data in the text; start == end: there is none */
+  AqmpJsonSpan  time_span; /* likewise of the timestamp, from the wire */
   gboolean      from_wire; /* the text is the whole message */
 
   JsonObject   *tree;      /* (owned) (nullable), sealed; atomic: made when somebody asks, and then never changed */
@@ -234,22 +235,22 @@ aqmp_event_new (const char *name,
 
 AqmpEvent *
 aqmp_event_new_from_message (const char   *name,
-                             gint64        timestamp,
                              GBytes       *message,
+                             AqmpJsonSpan  timestamp,
                              AqmpJsonSpan  data)
 {
   AqmpEvent *self;
 
   g_return_val_if_fail (name != NULL, NULL);
-  g_return_val_if_fail (timestamp >= -1, NULL);
   g_return_val_if_fail (message != NULL, NULL);
+  g_return_val_if_fail (timestamp.start <= timestamp.end && timestamp.end <= g_bytes_get_size (message), NULL);
   g_return_val_if_fail (data.start <= data.end && data.end <= g_bytes_get_size (message), NULL);
 
   self = g_object_new (AQMP_TYPE_EVENT, NULL);
   self->name = g_strdup (name);
-  self->timestamp = timestamp;
   self->text = g_bytes_ref (message);
   self->span = data;
+  self->time_span = timestamp;
   self->from_wire = TRUE;
 
   return self;
@@ -291,9 +292,15 @@ aqmp_event_get_name (AqmpEvent *self)
 gint64
 aqmp_event_get_timestamp (AqmpEvent *self)
 {
+  const guint8 *text;
+
   g_return_val_if_fail (AQMP_IS_EVENT (self), -1);
 
-  return self->timestamp;
+  if (!self->from_wire)
+    return self->timestamp;
+
+  text = g_bytes_get_data (self->text, NULL);
+  return aqmp_event_parse_timestamp (text + self->time_span.start, self->time_span.end - self->time_span.start);
 }
 
 /* (transfer full) (nullable) */

@@ -67,11 +67,13 @@ on_frame (gpointer       user_data,
           GError       **error)
 {
   AqmpProtocol *self = user_data;
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
   g_autoptr (GError) local_error = NULL;
   gssize consumed;
 
   /* What the frame function remembers of the message before, it may forget now. */
-  aqmp_protocol_get_private (self)->framed = NULL;
+  priv->framed = NULL;
+  priv->framed_at = data;
 
   aqmp_protocol_enter_vfunc (self);
   consumed = AQMP_PROTOCOL_GET_CLASS (self)->frame (self, data, length, scanned, at_eof, payload_length, &local_error);
@@ -184,9 +186,12 @@ aqmp_protocol_is_passing_on (AqmpProtocol *self)
 
 gboolean
 aqmp_protocol_is_as_framed (AqmpProtocol *self,
-                            GBytes       *message)
+                            GBytes       *message,
+                            const guint8 *data)
 {
-  return aqmp_protocol_get_private (self)->framed == message;
+  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
+
+  return priv->framed == message && priv->framed_at == data;
 }
 
 /* --- Out ---------------------------------------------------------------------------------------------------------- */

@@ -620,10 +620,11 @@ aqmp_protocol_is_event_heard (AqmpProtocol *self,
     return TRUE;
   if (!has_event_handler (self, 0, 0))
     return FALSE;
+  if (has_event_handler (self, G_SIGNAL_MATCH_DETAIL, 0))
+    return TRUE;
 
   detail = g_quark_try_string (name);
-  return has_event_handler (self, G_SIGNAL_MATCH_DETAIL, 0) ||
-         (detail != 0 && has_event_handler (self, G_SIGNAL_MATCH_DETAIL, detail));
+  return detail != 0 && has_event_handler (self, G_SIGNAL_MATCH_DETAIL, detail);
 }
 
 /**

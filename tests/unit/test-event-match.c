@@ -119,7 +119,7 @@ receive (const char *data)
 
   aqmp_json_validate (&scan, names, g_bytes_get_data (message, NULL), g_bytes_get_size (message), &error);
   g_assert_no_error (error);
-  return aqmp_event_new_from_message ("X", -1, message, scan.members[0]);
+  return aqmp_event_new_from_message ("X", message, (AqmpJsonSpan) { 0, 0 }, scan.members[0]);
 }
 
 static void

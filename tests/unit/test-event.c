@@ -20,14 +20,12 @@ event_from_wire (const char *json)
   g_autofree char *name = NULL;
   const guint8 *text = g_bytes_get_data (message, NULL);
   AqmpJsonScan scan;
-  gint64 timestamp;
 
   aqmp_json_validate (&scan, names, text, strlen (json), &error);
   g_assert_no_error (error);
   name = aqmp_json_dup_string (text + scan.members[0].start, scan.members[0].end - scan.members[0].start);
-  timestamp = aqmp_event_parse_timestamp (text + scan.members[1].start, scan.members[1].end - scan.members[1].start);
 
-  return aqmp_event_new_from_message (name, timestamp, message, scan.members[2]);
+  return aqmp_event_new_from_message (name, message, scan.members[1], scan.members[2]);
 }
 
 static void
@@ -407,7 +405,7 @@ test_cost (void)
 
   g_test_timer_start ();
   for (guint i = 0; i < n; i++)
-    g_object_unref (aqmp_event_new_from_message ("SHUTDOWN", 1, message, none));
+    g_object_unref (aqmp_event_new_from_message ("SHUTDOWN", message, none, none));
   elapsed = g_test_timer_elapsed ();
   g_test_minimized_result (elapsed * 1e9 / n, "event object: %.0f ns", elapsed * 1e9 / n);
 
