@@ -51,7 +51,8 @@ def scenario(name, env, vala_options=()):
            f'exit status: {process.returncode}\n{difference}\n{process.stderr}')
 
 
-missing = [name for name in (guest.QEMU, guest.STORAGE_DAEMON, *command[:1], *(['valac'] if program.endswith('.vala') else [])) if not shutil.which(name)]
+needed = [guest.QEMU, guest.STORAGE_DAEMON, *command[:1], *(['valac'] if program.endswith('.vala') else [])]
+missing = [name for name in needed if not shutil.which(name)]
 if missing:
     tap.missing(', '.join(missing), 'scenario')
     tap.done()

@@ -15,9 +15,9 @@ DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'programs')
 OUTPUT = 'program STOP\n'
 
 
-# As valac knows where to look only of what is installed. Meson has the .deps file, which names the packages that the binding needs,
-# in a place of its own.
 def uninstalled_vala(build_root):
+    """What valac has to be told of a binding that is not installed. Meson has the .deps file, which names the packages that it needs,
+    in a place of its own."""
     return ['--vapidir', os.path.join(build_root, 'aqmp-glib'), '--pkg', 'gio-unix-2.0', '--pkg', 'json-glib-1.0']
 
 
@@ -32,10 +32,10 @@ def compile_c(env, source, program, compiler, name, language='c'):
 
 
 def compile_vala(env, source, program, compiler, name, options=()):
-    """Of the C compiler's warnings about what valac generates, those that a binding can be to blame for."""
-    return tap.run(['valac', '--fatal-warnings', '--target-glib', '2.74', '--cc', compiler, '-X', '-Werror=incompatible-pointer-types',
-                    '-X', '-Werror=discarded-qualifiers', '--directory', os.path.dirname(program), '-o', program,
-                    '--pkg', 'aqmp-glib-1', *options, source], name, env=env)
+    """Of the C compiler's warnings about what valac generates, those that a binding can be to blame for are errors."""
+    return tap.run(['valac', '--fatal-warnings', '--target-glib', '2.74', '--pkg', 'aqmp-glib-1', *options, '--cc', compiler,
+                    '-X', '-Werror=incompatible-pointer-types', '-X', '-Werror=discarded-qualifiers',
+                    '--directory', os.path.dirname(program), '-o', program, source], name, env=env)
 
 
 def c(env, directory, compiler, language='c'):
