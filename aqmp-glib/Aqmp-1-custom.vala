@@ -62,7 +62,6 @@ namespace Aqmp {
     }
 
     public abstract class Protocol : GLib.Object {
-        [CCode (cname = "AQMP_PROTOCOL_NO_MESSAGE")]
         public const size_t NO_MESSAGE;
         // Bindings at run time cannot give it what it needs, so introspection data has nothing of it.
         [NoWrapper]

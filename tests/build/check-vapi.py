@@ -71,7 +71,7 @@ for type_name, body in types.items():
         for parameter in reversed(parameters(text)):
             if not can_be_left_out(parameter) and not has_default(parameter):
                 break
-            if not has_default(parameter):
+            if not has_default(parameter) or ('timeout_ms' in parameter and not parameter.endswith('= -1')):
                 wrong.append(f'{type_name}.{name}: {parameter}')
         if name.endswith('_async') and 'async ' not in kind:
             wrong.append(f'{type_name}.{name} is not async')
