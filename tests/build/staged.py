@@ -14,10 +14,10 @@ def install(meson, build_root, root):
     return tap.run([*shlex.split(meson), 'install', '-C', build_root, '--no-rebuild', '--destdir', root], 'meson install')
 
 
-def _python_path(prefix):
-    """Python does not look below the prefix by itself."""
-    found = pathlib.Path(prefix).rglob('gi/overrides/Aqmp.py')
-    return next((str(path.parents[2]) for path in found), '')
+def _parent_of(prefix, name):
+    """The directory below the prefix that has such a path in it, for those who do not look there by themselves."""
+    found = pathlib.Path(prefix).rglob(name)
+    return next((str(path)[:-len(name) - 1] for path in found), '')
 
 
 def environment(root, prefix, libdir):
@@ -34,6 +34,6 @@ def environment(root, prefix, libdir):
             'PKG_CONFIG_PATH': str(pc.parent),
             'LD_LIBRARY_PATH': libraries,
             'GI_TYPELIB_PATH': os.path.join(libraries, 'girepository-1.0'),
-            'PYTHONPATH': _python_path(installed),
+            'PYTHONPATH': _parent_of(installed, 'gi/overrides/Aqmp.py'),
             # Of Vala's bindings, too.
             'XDG_DATA_DIRS': os.path.join(installed, 'share') + ':/usr/local/share:/usr/share'}
