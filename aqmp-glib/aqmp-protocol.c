@@ -37,7 +37,7 @@
  *
  * A subclass implements [vfunc@Protocol.message_received] to handle what arrives, and calls
  * [method@Protocol.send_message]. If the peers have to greet each other first, it implements
- * [vfunc@Protocol.establish_session]. A message is a line, unless a subclass in C provides the `frame` slot of
+ * [vfunc@Protocol.establish_session]. A message is a line, unless a subclass in C or Vala provides the `frame` slot of
  * the class structure.
  *
  * `frame` is given what has arrived and not been consumed. It returns how many bytes the first whole message takes up,

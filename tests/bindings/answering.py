@@ -5,6 +5,9 @@
 
 import contextlib
 import json
+import os
+import socket
+import threading
 
 import lines
 
@@ -64,3 +67,21 @@ def session(client):
         finally:
             with contextlib.suppress(lines.GLib.Error):
                 client.close().wait()
+
+
+@contextlib.contextmanager
+def listening(directory):
+    """Such a server for another process, which may connect as often as it likes; yields the path."""
+    path = os.path.join(directory, 'answering.sock')
+
+    def serve():
+        while True:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                Answering()(connection, None)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        threading.Thread(target=serve, daemon=True).start()
+        yield path

@@ -6,27 +6,12 @@
 
 using Aqmp;
 
-const uint BOUND_MS = 10000;
-
 string path;
 string storage_path;
-
-Client connected (string address = path) throws GLib.Error {
-    var client = new Client ("vm0");
-    client.call_timeout = BOUND_MS;
-    client.connect_sync (address_parse (address), null);
-    return client;
-}
 
 void stop_and_go (Client client) throws GLib.Error {
     client.execute_sync ("cont", null, NONE, null);
     client.execute_sync ("stop", null, NONE, null);
-}
-
-Cancellable cancelled () {
-    var cancellable = new Cancellable ();
-    cancellable.cancel ();
-    return cancellable;
 }
 
 string file (string name) {
@@ -46,7 +31,7 @@ void test_matches () throws GLib.Error {
 }
 
 void test_next () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     var listener = client.listen ({"STOP", "RESUME"}, null);
     stop_and_go (client);
     assert_true (listener.get_active ());
@@ -90,7 +75,7 @@ async void next_both (Client client, EventListener listener, MainLoop loop) {
 
 void test_async () throws GLib.Error {
     var loop = new MainLoop ();
-    var client = connected ();
+    var client = connected (path);
     var listener = client.listen ({"STOP", "RESUME"}, null);
     next_both.begin (client, listener, loop);
     loop.run ();
@@ -98,7 +83,7 @@ void test_async () throws GLib.Error {
 }
 
 void test_filter () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     var asked = 0;
     var wanted = "STOP";
     var listener = client.listen (null, (event) => {
@@ -117,7 +102,7 @@ void test_filter () throws GLib.Error {
 }
 
 void test_properties () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     var listener = client.listen ({"STOP", "RESUME"}, null);
     assert_true (listener.max_pending == 1024);
     assert_true (listener.history_size == 0);
@@ -131,7 +116,7 @@ void test_properties () throws GLib.Error {
 }
 
 void test_history () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     var listener = client.listen ({"STOP", "RESUME"}, null);
     listener.history_size = 1;
     stop_and_go (client);
@@ -143,7 +128,7 @@ void test_history () throws GLib.Error {
 }
 
 void test_wait () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     try {
         client.wait_event_sync (null, null, 10);
         assert_not_reached ();
@@ -158,7 +143,7 @@ void test_wait () throws GLib.Error {
 }
 
 void test_execute_and_wait () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     Json.Node reply;
     var event = client.execute_and_wait_sync ("cont", null, {"RESUME"}, {"STOP"}, null, (int) BOUND_MS, null, out reply);
     assert_cmpstr (event.name, EQ, "RESUME");
@@ -234,32 +219,19 @@ void test_job_failure () throws GLib.Error {
     client.disconnect_sync (null);
 }
 
-delegate void TestBody () throws GLib.Error;
-
-void add (string name, owned TestBody body) {
-    Test.add_data_func ("/vala/events/" + name, () => {
-        try {
-            body ();
-        } catch (GLib.Error e) {
-            Test.message ("%s", e.message);
-            Test.fail ();
-        }
-    });
-}
-
 int main (string[] args) {
     Test.init (ref args);
     path = args[1];
     storage_path = args[2];
-    add ("matches", test_matches);
-    add ("next", test_next);
-    add ("async", test_async);
-    add ("filter", test_filter);
-    add ("properties", test_properties);
-    add ("history", test_history);
-    add ("wait", test_wait);
-    add ("execute-and-wait", test_execute_and_wait);
-    add ("job", test_job);
-    add ("job-failure", test_job_failure);
+    add ("/vala/events/matches", test_matches);
+    add ("/vala/events/next", test_next);
+    add ("/vala/events/async", test_async);
+    add ("/vala/events/filter", test_filter);
+    add ("/vala/events/properties", test_properties);
+    add ("/vala/events/history", test_history);
+    add ("/vala/events/wait", test_wait);
+    add ("/vala/events/execute-and-wait", test_execute_and_wait);
+    add ("/vala/events/job", test_job);
+    add ("/vala/events/job-failure", test_job_failure);
     return Test.run ();
 }

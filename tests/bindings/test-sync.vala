@@ -6,31 +6,11 @@
 
 using Aqmp;
 
-const uint BOUND_MS = 10000;
-
 string path;
-
-Client connected () throws GLib.Error {
-    var client = new Client ("vm0");
-    client.call_timeout = BOUND_MS;
-    assert_true (client.connect_sync (address_parse (path), null));
-    return client;
-}
 
 void check_works (Client client) throws GLib.Error {
     var reply = client.execute_sync ("query-status", null, NONE, null);
     assert_false (reply.get_object ().get_boolean_member ("running"));
-}
-
-Cancellable cancelled () {
-    var cancellable = new Cancellable ();
-    cancellable.cancel ();
-    return cancellable;
-}
-
-string text_of (Bytes reply) {
-    unowned uint8[] data = reply.get_data ();
-    return new StringBuilder ().append_len ((string) data, data.length).str;
 }
 
 void test_session () throws GLib.Error {
@@ -54,7 +34,7 @@ void test_open () throws GLib.Error {
 }
 
 void test_execute () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     var arguments = arguments_parse ("{\"path\": \"/machine\", \"property\": \"type\"}");
     assert_cmpstr (client.execute_sync ("qom-get", arguments, NONE, null).get_string (), EQ, "pc-q35-7.2-machine");
     assert_cmpstr (client.execute_full_sync ("qom-get", arguments, null, NONE, (int) BOUND_MS, null).get_string (), EQ,
@@ -65,7 +45,7 @@ void test_execute () throws GLib.Error {
 }
 
 void test_descriptors () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     var fds = new UnixFDList ();
     fds.append (0);
     client.execute_full_sync ("getfd", arguments_parse ("{\"fdname\": \"ours\"}"), fds, NONE, -1, null);
@@ -76,7 +56,7 @@ void test_descriptors () throws GLib.Error {
 }
 
 void test_errors () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     try {
         client.execute_sync ("device_del", arguments_parse ("{\"id\": \"nothing\"}"), NONE, null);
         assert_not_reached ();
@@ -132,7 +112,7 @@ void test_cancelled () throws GLib.Error {
     } catch (IOError.CANCELLED e) {
     }
 
-    client = connected ();
+    client = connected (path);
     try {
         client.execute_sync ("query-name", null, NONE, cancelled ());
         assert_not_reached ();
@@ -163,7 +143,7 @@ void test_cancelled () throws GLib.Error {
 }
 
 void test_events () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     var names = new StringBuilder ();
     client.event.connect ((event) => names.append (event.name + " "));
     client.execute_sync ("cont", null, NONE, null);
@@ -200,7 +180,7 @@ void test_virtual_function () throws GLib.Error {
 }
 
 void test_out_of_band () throws GLib.Error {
-    var client = connected ();
+    var client = connected (path);
     assert_true (client.oob_enabled);
     assert_true (client.execute_sync ("query-yank", null, OOB, null).get_array ().get_length () == 1);
     assert_true (client.execute_full_sync ("query-yank", null, null, OOB, -1, null).get_array ().get_length () == 1);
@@ -223,30 +203,17 @@ void test_out_of_band () throws GLib.Error {
     client.disconnect_sync (null);
 }
 
-delegate void TestBody () throws GLib.Error;
-
-void add (string name, owned TestBody body) {
-    Test.add_data_func ("/vala/sync/" + name, () => {
-        try {
-            body ();
-        } catch (GLib.Error e) {
-            Test.message ("%s", e.message);
-            Test.fail ();
-        }
-    });
-}
-
 int main (string[] args) {
     Test.init (ref args);
     path = args[1];
-    add ("session", test_session);
-    add ("open", test_open);
-    add ("execute", test_execute);
-    add ("descriptors", test_descriptors);
-    add ("errors", test_errors);
-    add ("cancelled", test_cancelled);
-    add ("events", test_events);
-    add ("virtual-function", test_virtual_function);
-    add ("out-of-band", test_out_of_band);
+    add ("/vala/sync/session", test_session);
+    add ("/vala/sync/open", test_open);
+    add ("/vala/sync/execute", test_execute);
+    add ("/vala/sync/descriptors", test_descriptors);
+    add ("/vala/sync/errors", test_errors);
+    add ("/vala/sync/cancelled", test_cancelled);
+    add ("/vala/sync/events", test_events);
+    add ("/vala/sync/virtual-function", test_virtual_function);
+    add ("/vala/sync/out-of-band", test_out_of_band);
     return Test.run ();
 }

@@ -23,8 +23,7 @@ env = dict(entry.split('=', 1) for entry in devenv.split('\0') if '=' in entry)
 with tempfile.TemporaryDirectory() as directory:
     languages.c(env, directory, cc)
     if vapi == 'true':
-        # Meson has the .deps file, which names the packages that the binding needs, in a place of its own.
-        languages.vala(env, directory, cc, os.path.join(build_root, 'aqmp-glib'), ['gio-unix-2.0', 'json-glib-1.0'])
+        languages.vala(env, directory, cc, languages.uninstalled_vala(build_root))
     if introspection == 'true':
         languages.python(env)
         languages.javascript(env)

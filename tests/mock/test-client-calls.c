@@ -180,6 +180,31 @@ test_arguments_untouched (void)
   test_client_close (client);
 }
 
+/* Both ways, to the last digit and byte. */
+static void
+test_arguments_exact (gconstpointer value)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = connect_to (mock);
+  g_autofree char *text = g_strdup_printf ("{\"v\":%s}", (const char *) value);
+  g_autofree char *expected = g_strdup_printf ("{\"execute\":\"test\",\"arguments\":%s,\"id\":\"aqmp-2\"}", text);
+  g_autoptr (JsonObject) arguments = NULL;
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autofree char *result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  arguments = aqmp_arguments_parse (text, &error);
+  g_assert_no_error (error);
+  aqmp_client_execute_async (client, "test", arguments, AQMP_EXECUTE_FLAGS_NONE, NULL, test_slot_callback, &slot);
+  mock_expect_text (mock, expected);
+  mock_return (mock, text);
+  result = test_finish (&slot, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (result, ==, text);
+  mock_expect_eof (mock);
+  test_client_close (client);
+}
+
 /* Whole or not at all. */
 static void
 check_cannot_be_written (const char *command,
@@ -502,6 +527,7 @@ test_pipelined_reverse (void)
 }
 
 #define ADD_CLASS(path, variable) g_test_add_data_func ("/client/Q7/class/" path, &variable, test_error_class)
+#define ADD_EXACT(path, value) g_test_add_data_func ("/client/M6/exact/" path, value, test_arguments_exact)
 #define ADD_RAW(path, variable) g_test_add_data_func ("/client/execute-raw/refused/" path, &variable, test_raw_refused)
 
 int
@@ -526,6 +552,14 @@ main (int    argc,
   g_test_add_func ("/client/Q11/no-trailing-newline", test_no_trailing_newline);
   g_test_add_func ("/client/Q11/negotiation-no-trailing-newline", test_negotiation_no_trailing_newline);
   g_test_add_func ("/client/M6/arguments-neither-changed-nor-kept", test_arguments_untouched);
+  ADD_EXACT ("largest", "9223372036854775807");
+  ADD_EXACT ("smallest", "-9223372036854775808");
+  ADD_EXACT ("not-a-double", "9007199254740993");
+  ADD_EXACT ("null", "null");
+  ADD_EXACT ("empty-array", "[]");
+  ADD_EXACT ("empty-object", "{}");
+  ADD_EXACT ("nested", "{\"a\":[null,[],{},\"\"],\"b\":{}}");
+  ADD_EXACT ("not-ascii", "\"caf\u00e9 \u20ac \U0001f600\"");
   g_test_add_func ("/client/M6/string-not-utf8", test_not_utf8);
   g_test_add_func ("/client/M6/name-not-utf8", test_name_not_utf8);
   g_test_add_func ("/client/M6/command-not-utf8", test_command_not_utf8);

@@ -35,7 +35,7 @@ PATH, PORT, CERTIFICATES = '/tmp/vm.sock', '4444', 'pki'
 
 # What each page is about has to be shown in these at least.
 LANGUAGES = {
-    'README.md': {'c', 'js', 'python'},
+    'README.md': {'c', 'js', 'python', 'vala'},
     'events.md': {'c', 'python'},
     'listening.md': {'c', 'python'},
     'tls.md': {'c', 'python'},

@@ -4,6 +4,49 @@
 // Plain "Error" is GLib's even with "using Aqmp;": the library's own domain is ProtocolError in Vala.
 using Aqmp;
 
+// Its parameters, and those in try_events(), are const in C.
+class Framing : Client {
+    public override ssize_t frame (uint8[] data, size_t scanned, bool at_eof, out size_t payload_length) throws Error {
+        payload_length = NO_MESSAGE;
+        return base.frame (data, scanned, at_eof, out payload_length);
+    }
+
+    public override void session_ended (Error? cause) {
+        base.session_ended (cause);
+    }
+}
+
+async void try_events (Client client) throws Error {
+    assert (client.get_error () == null);
+    assert (client.greeting == null || client.greeting.capabilities.length == client.greeting.get_capabilities ().length);
+    try {
+        yield client.listen ({"STOP"}).next_async ();
+        assert_not_reached ();
+    } catch (ProtocolError.STATE e) {
+    }
+    try {
+        yield client.wait_event_async ({"STOP"});
+        assert_not_reached ();
+    } catch (ProtocolError.STATE e) {
+    }
+    try {
+        client.wait_event_sync ({"STOP"}, null, 1);
+        assert_not_reached ();
+    } catch (ProtocolError.STATE e) {
+    }
+    try {
+        yield client.execute_and_wait_async ("stop", null, {"STOP"}, {"SHUTDOWN"});
+        assert_not_reached ();
+    } catch (ProtocolError.STATE e) {
+    }
+    try {
+        Json.Node reply;
+        client.execute_and_wait_sync ("stop", null, {"STOP"}, {"SHUTDOWN"}, null, -1, null, out reply);
+        assert_not_reached ();
+    } catch (ProtocolError.STATE e) {
+    }
+}
+
 async void try_listening (Client client) throws Error {
     SocketAddress address;
     client.start_server (new InetSocketAddress.from_string ("127.0.0.1", 0), out address);
@@ -66,6 +109,7 @@ async void try_descriptors (Client client) throws Error {
 async void try_all (Client client) throws Error {
     yield try_listening (client);
     yield try_descriptors (client);
+    yield try_events (new Framing ());
     try_tls (client);
 }
 
