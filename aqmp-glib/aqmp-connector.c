@@ -4,6 +4,7 @@
 
 #include "aqmp-connector-private.h"
 
+#include <gio/gunixsocketaddress.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -13,7 +14,7 @@
 
 typedef struct
 {
-  GSocketClient      *client;   /* (owned) */
+  GSocketClient      *client;   /* (owned) (nullable) */
   GSocketConnectable *address;  /* (owned) */
 } Attempt;
 
@@ -22,7 +23,7 @@ static void try_to_connect (GTask *task);
 static void
 attempt_free (Attempt *self)
 {
-  g_object_unref (self->client);
+  g_clear_object (&self->client);
   g_object_unref (self->address);
   g_free (self);
 }
@@ -59,35 +60,78 @@ aqmp_connector_tune (GSocketConnection *connection)
   g_socket_set_option (socket, IPPROTO_TCP, TCP_NODELAY, TRUE, NULL);
 }
 
+/* @connection: (transfer full) (nullable)
+   @error: (transfer full) (nullable): why there is none */
 static void
-connected (GObject      *client,
-           GAsyncResult *result,
-           gpointer      user_data)
+take_outcome (GTask             *task,
+              GSocketConnection *connection,
+              GError            *error)
 {
-  g_autoptr (GTask) task = user_data;
-  g_autoptr (GError) error = NULL;
-  GSocketConnection *connection;
-
-  connection = g_socket_client_connect_finish (G_SOCKET_CLIENT (client), result, &error);
-
   if (connection != NULL)
     {
       aqmp_connector_tune (connection);
       g_task_return_pointer (task, connection, g_object_unref);
     }
   else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
-    retry_later (task);
+    {
+      g_error_free (error);
+      retry_later (task);
+    }
   else
-    g_task_return_error (task, g_steal_pointer (&error));
+    g_task_return_error (task, error);
 }
 
+static void
+connected (GObject      *client,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  GSocketConnection *connection = g_socket_client_connect_finish (G_SOCKET_CLIENT (client), result, &error);
+
+  take_outcome (task, connection, error);
+}
+
+static GSocketConnection *
+connect_unix (GSocketAddress  *address,
+              GCancellable    *cancellable,
+              GError         **error)
+{
+  g_autoptr (GSocket) socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
+
+  if (socket == NULL)
+    return NULL;
+
+  g_socket_set_blocking (socket, FALSE);
+  if (!g_socket_connect (socket, address, cancellable, error))
+    return NULL;
+  return g_socket_connection_factory_create_connection (socket);
+}
+
+/* To a UNIX socket there is a connection at once, or none. GSocketClient, which is for addresses that have to be looked for, and
+   for those that answer in their own time, would be a third of all the work that a session of one command is. */
 static void
 try_to_connect (GTask *task)
 {
   Attempt *self = g_task_get_task_data (task);
+  GCancellable *cancellable = g_task_get_cancellable (task);
 
-  g_socket_client_connect_async (self->client, self->address, g_task_get_cancellable (task), connected,
-                                 g_object_ref (task));
+  if (G_IS_UNIX_SOCKET_ADDRESS (self->address))
+    {
+      GError *error = NULL;
+      GSocketConnection *connection = connect_unix (G_SOCKET_ADDRESS (self->address), cancellable, &error);
+
+      take_outcome (task, connection, error);
+      return;
+    }
+
+  if (self->client == NULL)
+    {
+      self->client = g_socket_client_new ();
+      g_socket_client_set_enable_proxy (self->client, FALSE);
+    }
+  g_socket_client_connect_async (self->client, self->address, cancellable, connected, g_object_ref (task));
 }
 
 void
@@ -99,10 +143,7 @@ aqmp_connector_connect_async (GSocketConnectable  *address,
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
   Attempt *self = g_new0 (Attempt, 1);
 
-  self->client = g_socket_client_new ();
   self->address = g_object_ref (address);
-  g_socket_client_set_enable_proxy (self->client, FALSE);
-
   g_task_set_source_tag (task, aqmp_connector_connect_async);
   g_task_set_task_data (task, self, (GDestroyNotify) attempt_free);
   try_to_connect (task);
