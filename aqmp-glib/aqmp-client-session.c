@@ -150,8 +150,8 @@ static AqmpGreeting *
 parse_greeting (const AqmpMessage  *message,
                 GError            **error)
 {
+  const AqmpJsonSpan *span = &message->members[AQMP_MEMBER_QMP];
   g_autoptr (GError) local_error = NULL;
-  g_autoptr (JsonNode) node = NULL;
   AqmpGreeting *greeting;
 
   if (!aqmp_message_has (message, AQMP_MEMBER_QMP))
@@ -160,8 +160,7 @@ parse_greeting (const AqmpMessage  *message,
       return NULL;
     }
 
-  node = aqmp_message_build (message, AQMP_MEMBER_QMP, &local_error);
-  greeting = node != NULL ? aqmp_greeting_new (node, &local_error) : NULL;
+  greeting = aqmp_greeting_new (message->text + span->start, span->end - span->start, &local_error);
   if (greeting == NULL)
     g_set_error_literal (error, AQMP_ERROR, AQMP_ERROR_GREETING, local_error->message);
   return greeting;

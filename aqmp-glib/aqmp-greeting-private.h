@@ -4,14 +4,13 @@
 
 #pragma once
 
-#include <json-glib/json-glib.h>
-
 #include "aqmp-greeting.h"
 
 G_BEGIN_DECLS
 
-/* @greeting: the value of the "QMP" member, already parsed. AQMP_ERROR_GREETING says which part of it was wrong. */
-AqmpGreeting *aqmp_greeting_new (JsonNode  *greeting,
-                                 GError   **error);
+/* @text: the value of the "QMP" member, already validated. AQMP_ERROR_GREETING says which part of it was wrong. */
+AqmpGreeting *aqmp_greeting_new (const guint8  *text,
+                                 gsize          length,
+                                 GError       **error);
 
 G_END_DECLS

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "aqmp-error.h"
+#include "aqmp-json-private.h"
 
 struct _AqmpGreeting
 {
@@ -22,83 +23,96 @@ struct _AqmpGreeting
 
 G_DEFINE_BOXED_TYPE (AqmpGreeting, aqmp_greeting, aqmp_greeting_ref, aqmp_greeting_unref)
 
+/* JSON text that was validated. length 0: absent */
+typedef struct
+{
+  const guint8 *text;
+  gsize         length;
+} Value;
+
 /* JSON's own names for its types, which are the same in every language. */
 static const char *
-node_type_name (JsonNode *node)
+type_name (const Value *value)
 {
-  switch (JSON_NODE_TYPE (node))
+  gint64 integer;
+
+  switch (value->text[0])
     {
-    case JSON_NODE_OBJECT:
+    case '{':
       return "object";
 
-    case JSON_NODE_ARRAY:
+    case '[':
       return "array";
 
-    case JSON_NODE_NULL:
+    case '"':
+      return "string";
+
+    case 't':
+    case 'f':
+      return "boolean";
+
+    case 'n':
       return "null";
 
-    case JSON_NODE_VALUE:
     default:
-      switch (json_node_get_value_type (node))
-        {
-        case G_TYPE_STRING:
-          return "string";
-
-        case G_TYPE_BOOLEAN:
-          return "boolean";
-
-        case G_TYPE_INT64:
-          return "integer";
-
-        default:
-          return "number";
-        }
+      return aqmp_json_get_int64 (value->text, value->length, &integer) ? "integer" : "number";
     }
 }
 
-/* @path is the whole way to the member, for the message; its last part is the member's name. */
-static JsonNode *
-require_member (JsonObject  *object,
-                const char  *path,
-                const char  *type_name,
-                GError     **error)
+/* The members of an object by their names. */
+static void
+look_up (const Value        *object,
+         const char * const *names,
+         Value              *members)
 {
-  const char *dot = strrchr (path, '.');
-  JsonNode *node = json_object_get_member (object, dot != NULL ? dot + 1 : path);
+  AqmpJsonScan scan;
+  gboolean valid = aqmp_json_validate (&scan, names, object->text, object->length, NULL);
+  guint i;
 
-  if (node == NULL)
+  g_assert (valid);
+  for (i = 0; names[i] != NULL; i++)
+    members[i] = (Value) { object->text + scan.members[i].start, scan.members[i].end - scan.members[i].start };
+}
+
+/* @path: the whole way to the member, for the message */
+static gboolean
+require (const Value  *member,
+         const char   *path,
+         const char   *required_type,
+         GError      **error)
+{
+  if (member->length == 0)
     {
       g_set_error (error, AQMP_ERROR, AQMP_ERROR_GREETING,
                    /* Translators: the name of a member, as in "version.qemu.major" */
                    _("The server’s greeting has no member “%s”"), path);
-      return NULL;
+      return FALSE;
     }
 
-  if (!g_str_equal (node_type_name (node), type_name))
+  if (!g_str_equal (type_name (member), required_type))
     {
       g_set_error (error, AQMP_ERROR, AQMP_ERROR_GREETING,
                    /* Translators: the name of a member, then two of JSON’s types, as in "string" and "array" */
                    _("Member “%s” of the server’s greeting is of type %s instead of %s"),
-                   path, node_type_name (node), type_name);
-      return NULL;
+                   path, type_name (member), required_type);
+      return FALSE;
     }
 
-  return node;
+  return TRUE;
 }
 
 static gboolean
-require_version_number (JsonObject  *object,
-                        const char  *path,
-                        int         *number,
-                        GError     **error)
+require_version_number (const Value  *member,
+                        const char   *path,
+                        int          *number,
+                        GError      **error)
 {
-  JsonNode *node = require_member (object, path, "integer", error);
   gint64 value;
 
-  if (node == NULL)
+  if (!require (member, path, "integer", error))
     return FALSE;
 
-  value = json_node_get_int (node);
+  aqmp_json_get_int64 (member->text, member->length, &value);
   if (value < 0 || value > G_MAXINT)
     {
       /* As text, because xgettext cannot read a format with a macro in it. */
@@ -116,40 +130,89 @@ require_version_number (JsonObject  *object,
 }
 
 static gboolean
-require_capabilities (JsonObject   *object,
-                      char       ***capabilities,
-                      GError      **error)
+require_numbers (const Value   *qemu,
+                 AqmpGreeting  *self,
+                 GError       **error)
 {
-  g_autoptr (GPtrArray) names = NULL;
-  JsonNode *node = require_member (object, "capabilities", "array", error);
+  static const char * const names[] = { "major", "minor", "micro", NULL };
+  Value numbers[G_N_ELEMENTS (names) - 1];
+
+  if (!require (qemu, "version.qemu", "object", error))
+    return FALSE;
+
+  look_up (qemu, names, numbers);
+  return require_version_number (&numbers[0], "version.qemu.major", &self->major, error) &&
+         require_version_number (&numbers[1], "version.qemu.minor", &self->minor, error) &&
+         require_version_number (&numbers[2], "version.qemu.micro", &self->micro, error);
+}
+
+static gboolean
+require_package (const Value  *package,
+                 char        **text,
+                 GError      **error)
+{
+  g_autoptr (JsonNode) node = NULL;
+
+  if (!require (package, "version.package", "string", error))
+    return FALSE;
+
+  node = aqmp_json_build (package->text, package->length, error);
+  *text = node != NULL ? json_node_dup_string (node) : NULL;
+  return node != NULL;
+}
+
+static gboolean
+require_string (JsonNode  *element,
+                guint      position,
+                GError   **error)
+{
+  g_autofree char *text = NULL;
+  Value value;
+
+  if (JSON_NODE_HOLDS_VALUE (element) && json_node_get_value_type (element) == G_TYPE_STRING)
+    return TRUE;
+
+  text = json_to_string (element, FALSE);
+  value = (Value) { (const guint8 *) text, strlen (text) };
+  g_set_error (error, AQMP_ERROR, AQMP_ERROR_GREETING,
+               /* Translators: an index, then two of JSON’s types, as in "integer" and "string" */
+               _("Member “capabilities[%u]” of the server’s greeting is of type %s instead of %s"),
+               position, type_name (&value), "string");
+  return FALSE;
+}
+
+static gboolean
+require_capabilities (const Value   *capabilities,
+                      char        ***names,
+                      GError       **error)
+{
+  g_autoptr (GPtrArray) strings = NULL;
+  g_autoptr (JsonNode) node = NULL;
   JsonArray *array;
   guint length;
 
+  if (!require (capabilities, "capabilities", "array", error))
+    return FALSE;
+
+  node = aqmp_json_build (capabilities->text, capabilities->length, error);
   if (node == NULL)
     return FALSE;
 
   array = json_node_get_array (node);
   length = json_array_get_length (array);
-  names = g_ptr_array_new_full (length + 1, g_free);
+  strings = g_ptr_array_new_full (length + 1, g_free);
 
   for (guint i = 0; i < length; i++)
     {
       JsonNode *element = json_array_get_element (array, i);
 
-      if (!g_str_equal (node_type_name (element), "string"))
-        {
-          g_set_error (error, AQMP_ERROR, AQMP_ERROR_GREETING,
-                       /* Translators: an index, then two of JSON’s types, as in "integer" and "string" */
-                       _("Member “capabilities[%u]” of the server’s greeting is of type %s instead of %s"),
-                       i, node_type_name (element), "string");
-          return FALSE;
-        }
-
-      g_ptr_array_add (names, g_strdup (json_node_get_string (element)));
+      if (!require_string (element, i, error))
+        return FALSE;
+      g_ptr_array_add (strings, json_node_dup_string (element));
     }
 
-  g_ptr_array_add (names, NULL);
-  *capabilities = (char **) g_ptr_array_free (g_steal_pointer (&names), FALSE);
+  g_ptr_array_add (strings, NULL);
+  *names = (char **) g_ptr_array_free (g_steal_pointer (&strings), FALSE);
 
   return TRUE;
 }
@@ -170,56 +233,51 @@ make_version_string (AqmpGreeting *self)
   return g_strconcat (version, " (", package, ")", NULL);
 }
 
+static gboolean
+fill (AqmpGreeting  *self,
+      const Value   *greeting,
+      GError       **error)
+{
+  static const char * const names[] = { "version", "capabilities", NULL };
+  static const char * const version_names[] = { "qemu", "package", NULL };
+  Value members[G_N_ELEMENTS (names) - 1];
+  Value version_members[G_N_ELEMENTS (version_names) - 1];
+
+  look_up (greeting, names, members);
+  if (!require (&members[0], "version", "object", error))
+    return FALSE;
+
+  look_up (&members[0], version_names, version_members);
+  return require_numbers (&version_members[0], self, error) &&
+         require_package (&version_members[1], &self->package, error) &&
+         require_capabilities (&members[1], &self->capabilities, error);
+}
+
 AqmpGreeting *
-aqmp_greeting_new (JsonNode  *greeting,
-                   GError   **error)
+aqmp_greeting_new (const guint8  *text,
+                   gsize          length,
+                   GError       **error)
 {
   g_autoptr (AqmpGreeting) self = NULL;
-  JsonObject *root;
-  JsonObject *version;
-  JsonObject *numbers;
-  JsonNode *node;
+  const Value greeting = { text, length };
 
-  g_return_val_if_fail (greeting != NULL, NULL);
+  g_return_val_if_fail (length > 0, NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  if (!JSON_NODE_HOLDS_OBJECT (greeting))
+  if (text[0] != '{')
     {
       g_set_error (error, AQMP_ERROR, AQMP_ERROR_GREETING,
                    /* Translators: two of JSON’s types, as in "array" and "object" */
                    _("The server’s greeting is of type %s instead of %s"),
-                   node_type_name (greeting), "object");
+                   type_name (&greeting), "object");
       return NULL;
     }
 
   self = g_atomic_rc_box_new0 (AqmpGreeting);
-  root = json_node_get_object (greeting);
-
-  node = require_member (root, "version", "object", error);
-  if (node == NULL)
-    return NULL;
-  version = json_node_get_object (node);
-
-  node = require_member (version, "version.qemu", "object", error);
-  if (node == NULL)
-    return NULL;
-  numbers = json_node_get_object (node);
-
-  if (!require_version_number (numbers, "version.qemu.major", &self->major, error) ||
-      !require_version_number (numbers, "version.qemu.minor", &self->minor, error) ||
-      !require_version_number (numbers, "version.qemu.micro", &self->micro, error))
-    return NULL;
-
-  node = require_member (version, "version.package", "string", error);
-  if (node == NULL)
-    return NULL;
-  self->package = g_strdup (json_node_get_string (node));
-
-  if (!require_capabilities (root, &self->capabilities, error))
+  if (!fill (self, &greeting, error))
     return NULL;
 
   self->version_string = make_version_string (self);
-
   return g_steal_pointer (&self);
 }
 

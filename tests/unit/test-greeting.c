@@ -7,6 +7,7 @@
 
 #include "aqmp-glib/aqmp-error-private.h"
 #include "aqmp-glib/aqmp-greeting-private.h"
+#include "aqmp-glib/aqmp-json-private.h"
 
 #define DEBIAN "Debian 1:7.2+dfsg-7+deb12u18"
 
@@ -15,12 +16,12 @@ parse (const char  *json,
        GError     **error)
 {
   g_autoptr (GError) json_error = NULL;
-  g_autoptr (JsonNode) node = json_from_string (json, &json_error);
+  AqmpJsonScan scan;
 
+  aqmp_json_validate (&scan, NULL, (const guint8 *) json, strlen (json), &json_error);
   g_assert_no_error (json_error);
-  g_assert_nonnull (node);
 
-  return aqmp_greeting_new (node, error);
+  return aqmp_greeting_new ((const guint8 *) json, strlen (json), error);
 }
 
 static AqmpGreeting *
