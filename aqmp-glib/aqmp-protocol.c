@@ -366,24 +366,32 @@ log_message (GLogLevelFlags  level,
   g_log_structured_array (level, fields, G_N_ELEMENTS (fields));
 }
 
+static void
+log_text (AqmpProtocol   *self,
+          GLogLevelFlags  level,
+          const char     *text)
+{
+  g_autofree char *own_name = aqmp_protocol_dup_name (self);
+  const char *name = own_name != NULL ? own_name : G_OBJECT_TYPE_NAME (self);
+  g_autofree char *message = g_strconcat ("[", name, "] ", text, NULL);
+
+  log_message (level, name, message);
+}
+
 void
 aqmp_protocol_log (AqmpProtocol   *self,
                    GLogLevelFlags  level,
                    const char     *format,
                    ...)
 {
-  g_autofree char *own_name = aqmp_protocol_dup_name (self);
-  const char *name = own_name != NULL ? own_name : G_OBJECT_TYPE_NAME (self);
   g_autofree char *text = NULL;
-  g_autofree char *message = NULL;
   va_list arguments;
 
   va_start (arguments, format);
   text = g_strdup_vprintf (format, arguments);
   va_end (arguments);
 
-  message = g_strconcat ("[", name, "] ", text, NULL);
-  log_message (level, name, message);
+  log_text (self, level, text);
 }
 
 /* --- States ------------------------------------------------------------------------------------------------------- */
@@ -514,7 +522,7 @@ aqmp_protocol_tell_runstate (AqmpProtocol *self,
   GMainContext *inner;
   guint n_left;
 
-  aqmp_protocol_log (self, G_LOG_LEVEL_DEBUG, "%s", aqmp_protocol_get_runstate_nick (runstate));
+  log_text (self, G_LOG_LEVEL_DEBUG, aqmp_protocol_get_runstate_nick (runstate));
 
   n_left = aqmp_protocol_leave_inner_context (self, &inner);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNSTATE]);
