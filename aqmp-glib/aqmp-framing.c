@@ -15,6 +15,8 @@
 #define SMALLEST_BUFFER 4096
 /* A buffer that this many messages in a row did not need half of is made smaller. */
 #define SETTLED_MESSAGES 64
+/* Of a bigger message nothing stays with the allocator, either. */
+#define LARGEST_UNTRIMMED (1024 * 1024)
 /* CR LF: of a message that is as long as allowed, all but the last byte of this can be here before its end is seen. */
 #define LONGEST_ENDING 2
 
@@ -106,14 +108,14 @@ consider_shrinking (AqmpFraming *self)
   self->expected = 0;
 }
 
-/* What a message that took its buffer does not need of it is given back only if it is a lot. A block that was cut is of no use to
-   the next message of this size: the allocator asks the kernel for new pages each time, which costs as much as reading them. */
+/* What a message that took its buffer does not need of it is given back if it is much. But a block that was cut is of no use to the
+   next message of this size: the allocator asks the kernel for new pages each time, which costs as much as reading them. */
 static guint8 *
 trim (guint8 *data,
       gsize   capacity,
       gsize   length)
 {
-  return length < capacity - capacity / 4 ? g_realloc (data, length) : data;
+  return length > LARGEST_UNTRIMMED || length < capacity - capacity / 4 ? g_realloc (data, length) : data;
 }
 
 /* A message that fills most of its buffer takes the buffer with it instead of a copy: for big ones the copy costs as
