@@ -11,7 +11,7 @@ LEFT, RIGHT = 150, 70
 LINE = 18
 CURVE_HEIGHT = 220
 ROWS = ('sequential', 'blocking', 'in-flight', 'connect', 'events', 'schema', 'text')
-OURS = ('raw', 'tree', 'aqmp', 'unheard', 'signal', 'python', 'await')
+OURS = ('raw', 'tree', 'aqmp', 'unheard', 'signal', 'listener', 'python', 'await')
 COLOURS = {'limit': '#888888', 'raw': '#1a5fb4', 'tree': '#e66100'}
 OUR_COLOUR, PEER_COLOUR = '#1a5fb4', '#b0b0b0'
 

@@ -102,7 +102,7 @@ def make_events():
             [limit(),
              Entry('unheard', 'aqmp', RAW, {'heard': 'none'}, [Goal(9)]),
              Entry('signal', 'aqmp', TREE, {'heard': 'signal'}, [Goal(55)]),
-             # A listener, once there are some, goes here.
+             Entry('listener', 'aqmp', TREE, {'heard': 'listener'}),
              obvious(), *scripted()], least=1000),
     ]
 
