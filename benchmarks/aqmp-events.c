@@ -103,6 +103,8 @@ on_reply (GObject      *client,
 
   if (reply == NULL)
     errx (1, "%s", error->message);
+  if (self->listener != NULL && aqmp_event_listener_get_n_dropped (self->listener) > 0)
+    errx (1, "the listener has dropped events");
   self->replied = TRUE;
   go_on (self);
 }

@@ -167,7 +167,7 @@ def print_clients(rows):
     print_table(['client', 'program', 'with the JSON'], [list(key) for key in does])
 
 
-def print_summary(all_figures):
+def print_summary(all_figures, curves):
     goals = [(row, name, goal) for row, entries in all_figures.items() for name, f in entries.items()
              for goal in f.get('goals', ())]
     missed = [item for item in goals if item[2]['met'] is False]
@@ -175,3 +175,7 @@ def print_summary(all_figures):
     print(f'\n{len(goals) - len(missed) - len(untold)} goals met, {len(missed)} missed, {len(untold)} cannot be told')
     for row, name, goal in missed + untold:
         print(f'  {row}, {name}: {verdict(goal)}')
+    for (group, _), entries in curves.items():
+        for name, points in entries.items():
+            if exponent(points) > LINEAR:
+                print(f'  {group}, {name}: {growth_text(points)}')
