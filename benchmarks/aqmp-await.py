@@ -4,25 +4,11 @@
 
 """The client over this library as Python programs use it: what is awaited, and dictionaries."""
 
-import asyncio
-
 import gi
 gi.require_version('Aqmp', '1')
 from gi.repository import Aqmp  # noqa: E402
 
-from scripted import Bench  # noqa: E402
-
-
-async def do_calls(client, command, arguments, in_flight, count):
-    remaining = count
-
-    async def worker():
-        nonlocal remaining
-        while remaining > 0:
-            remaining -= 1
-            await client.execute(command, arguments)
-
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
+from scripted import Bench, do_calls  # noqa: E402
 
 
 async def run_calls(bench, client):
@@ -40,10 +26,13 @@ async def do_events(client, burst, count):
     with client.events() as events:
         for _ in range(count // burst):
             call = client.execute('x-events', {'count': burst, 'data': 1})
-            for _ in range(burst):
-                event = await events.next()
+            heard = 0
+            async for event in events:
                 if event.data['offset'] != 78:
                     raise ValueError('not the data that was sent')
+                heard += 1
+                if heard == burst:
+                    break
             await call
 
 

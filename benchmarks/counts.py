@@ -18,7 +18,7 @@ LENGTHS = {
     'blocking': (200, 1200),
     'in-flight': (640, 6400),
     'connect': (50, 250),
-    'events': (2000, 12000),
+    'events': (1000, 5000),
     'schema': (2, 6),
     'text': (2, 6),
 }
@@ -46,7 +46,7 @@ class Counter:
 
     def per_operation(self, contestant, lengths):
         few, many = (self.total(contestant, n) for n in lengths)
-        return round((many - few) / (lengths[1] - lengths[0]), 2)
+        return round((many - few) / (lengths[1] - lengths[0]), 4)
 
 
 COUNTERS = [

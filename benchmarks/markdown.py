@@ -3,9 +3,7 @@
 
 """The results as tables for doc/performance.md."""
 
-import math
-
-from report import exponent, short
+from report import growth_text, short
 
 
 def table(header, lines, left=(0,)):
@@ -42,9 +40,7 @@ def growth_table(growth):
     sizes = sorted({size for points in growth['entries'].values() for size, _ in points})
     lines = []
     for name, points in growth['entries'].items():
-        power = exponent(points)
-        lines.append([name, *(short(dict(points).get(size)) for size in sizes),
-                      '' if math.isnan(power) else f'size^{power:.2f}'])
+        lines.append([name, *(short(dict(points).get(size)) for size in sizes), growth_text(points)])
     return table([f'{growth["group"]}: ns of CPU for each {growth["per"]}', *(f'{size:,}' for size in sizes),
                   'all together grow as'], lines)
 

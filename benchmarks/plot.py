@@ -3,6 +3,7 @@
 
 """Draws the results as SVG: how many times the limit's time each client takes, and how the cost grows with size."""
 
+import bisect
 import html
 import math
 
@@ -11,9 +12,10 @@ LEFT, RIGHT = 150, 70
 LINE = 18
 CURVE_HEIGHT = 220
 ROWS = ('sequential', 'blocking', 'in-flight', 'connect', 'events', 'schema', 'text')
-OURS = ('raw', 'tree', 'aqmp', 'unheard', 'signal', 'python', 'await')
+OURS = ('raw', 'tree', 'aqmp', 'unheard', 'signal', 'listener', 'python', 'await')
 COLOURS = {'limit': '#888888', 'raw': '#1a5fb4', 'tree': '#e66100'}
 OUR_COLOUR, PEER_COLOUR = '#1a5fb4', '#b0b0b0'
+AXIS_COLOUR, GRID_COLOUR = '#888888', '#e8e8e8'
 
 
 class Drawing:
@@ -23,9 +25,9 @@ class Drawing:
         self.elements = []
         self.y = 10
 
-    def text(self, x, y, text, anchor='start', weight='normal', size=12):
+    def text(self, x, y, text, anchor='start', weight='normal', size=12, colour='#000000'):
         self.elements.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" '
-                             f'font-size="{size}">{html.escape(text)}</text>')
+                             f'font-size="{size}" fill="{colour}">{html.escape(text)}</text>')
 
     def rect(self, x, y, width, height, colour):
         self.elements.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>')
@@ -84,26 +86,68 @@ def draw_rows(drawing, results):
         draw_bars(drawing, ratios, place)
 
 
-def draw_axis(drawing, sizes, costs, place_x, place_y, bottom):
+def ticks(low, high):
+    """Round numbers that have both between them, three to a decade."""
+    steps = [digit * 10.0 ** power for power in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+             for digit in (1, 2, 5)]
+    return steps[bisect.bisect_right(steps, low) - 1:bisect.bisect_left(steps, high) + 1]
+
+
+def cost_ticks(costs):
+    """At least a decade, so that what hardly changes does not look as if it did."""
+    low, high = min(costs), max(costs)
+    wanting = max(1, math.sqrt(10 * low / high))
+    return ticks(low / wanting, high * wanting)
+
+
+def time_text(ns):
+    return f'{ns:g} ns' if ns < 1000 else f'{ns / 1000:g} µs'
+
+
+def size_text(size, per):
+    if per != 'byte':
+        return f'{size:,}'
+    return f'{size >> 20} MiB' if size >= 1 << 20 else f'{size >> 10} KiB'
+
+
+def draw_axes(drawing, sizes, per, costs, place_x, place_y, bottom):
+    for cost in costs:
+        drawing.text(LEFT - 8, place_y(cost) + 4, time_text(cost), 'end', size=10)
+        drawing.line([(LEFT, place_y(cost)), (WIDTH - RIGHT, place_y(cost))], GRID_COLOUR)
     for size in sizes:
-        drawing.text(place_x(size), bottom + LINE, f'{size:,}', 'middle', size=10)
-    for cost in {min(costs), max(costs)}:
-        drawing.text(LEFT - 8, place_y(cost) + 4, f'{cost:.3g} ns', 'end', size=10)
-    drawing.line([(LEFT, bottom - CURVE_HEIGHT + LINE), (LEFT, bottom), (WIDTH - RIGHT, bottom)], '#888888')
+        drawing.text(place_x(size), bottom + LINE, size_text(size, per), 'middle', size=10)
+        drawing.line([(place_x(size), bottom), (place_x(size), bottom + 4)], AXIS_COLOUR)
+    drawing.line([(LEFT, bottom - CURVE_HEIGHT + LINE), (LEFT, bottom), (WIDTH - RIGHT, bottom)], AXIS_COLOUR)
+
+
+def spread(places, least):
+    """The same places, moved so that neighbours are that far apart; from the lowest on the page upwards."""
+    moved, last = {}, math.inf
+    for name, y in sorted(places.items(), key=lambda item: -item[1]):
+        last = moved[name] = min(y, last - least)
+    return moved
+
+
+def draw_curves(drawing, entries, place_x, place_y):
+    labels = spread({name: place_y(points[-1][1]) for name, points in entries.items()}, LINE * 2 / 3)
+    for name, points in entries.items():
+        colour = COLOURS.get(name, PEER_COLOUR)
+        places = [(place_x(size), place_y(cost)) for size, cost in points]
+        drawing.line(places, colour, 2)
+        for x, y in places:
+            drawing.rect(x - 2.5, y - 2.5, 5, 5, colour)
+        drawing.text(WIDTH - RIGHT + 8, labels[name] + 4, name, colour=colour)
 
 
 def draw_growth(drawing, growth):
     points = [point for line in growth['entries'].values() for point in line]
-    sizes, costs = sorted({size for size, _ in points}), [cost for _, cost in points]
-    drawing.title(f'{growth["group"]}: CPU of the client for each {growth["per"]} (both axes logarithmic)')
+    sizes, costs = sorted({size for size, _ in points}), cost_ticks([cost for _, cost in points])
+    drawing.title(f'{growth["group"]}: CPU of the client for each {growth["per"]} (logarithmic; level is linear growth)')
     bottom = drawing.y + CURVE_HEIGHT
     place_x = scale(sizes, LEFT, WIDTH - RIGHT)
-    place_y = scale(costs, bottom - 4, bottom - CURVE_HEIGHT + LINE)
-    draw_axis(drawing, sizes, costs, place_x, place_y, bottom)
-    for name, line in growth['entries'].items():
-        colour = COLOURS.get(name, PEER_COLOUR)
-        drawing.line([(place_x(size), place_y(cost)) for size, cost in line], colour, 2)
-        drawing.text(place_x(line[-1][0]) + 6, place_y(line[-1][1]) + 4, name)
+    place_y = scale(costs, bottom, bottom - CURVE_HEIGHT + LINE)
+    draw_axes(drawing, sizes, growth['per'], costs, place_x, place_y, bottom)
+    draw_curves(drawing, growth['entries'], place_x, place_y)
     drawing.y = bottom + LINE
 
 

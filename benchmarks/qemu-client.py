@@ -7,19 +7,7 @@
 import asyncio
 
 from qemu.qmp import QMPClient
-from scripted import Bench
-
-
-async def do_calls(client, command, arguments, in_flight, count):
-    remaining = count
-
-    async def worker():
-        nonlocal remaining
-        while remaining > 0:
-            remaining -= 1
-            await client.execute(command, arguments)
-
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
+from scripted import Bench, do_calls
 
 
 async def run_calls(bench, client):

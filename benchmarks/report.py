@@ -137,12 +137,23 @@ def exponent(points):
     return 1 + math.log(cost_b / cost_a) / math.log(size_b / size_a)
 
 
+# What is beyond is not explained by caches that are too small.
+LINEAR = 1.15
+
+
+def growth_text(points):
+    power = exponent(points)
+    if math.isnan(power):
+        return ''
+    return f'size^{power:.2f}' + (', worse than linear' if power > LINEAR else '')
+
+
 def print_growth(curves):
     for (group, per), entries in curves.items():
         print(f'\n{group}: CPU of the client, ns for each {per}')
         sizes = sorted({size for points in entries.values() for size, _ in points})
         print_table(['client', *(f'{size:,}' for size in sizes), 'all together grow as'],
-                    [[name, *(short(dict(points).get(size)) for size in sizes), f'size^{exponent(points):.2f}']
+                    [[name, *(short(dict(points).get(size)) for size in sizes), growth_text(points)]
                      for name, points in entries.items()])
 
 
@@ -156,7 +167,7 @@ def print_clients(rows):
     print_table(['client', 'program', 'with the JSON'], [list(key) for key in does])
 
 
-def print_summary(all_figures):
+def print_summary(all_figures, curves):
     goals = [(row, name, goal) for row, entries in all_figures.items() for name, f in entries.items()
              for goal in f.get('goals', ())]
     missed = [item for item in goals if item[2]['met'] is False]
@@ -164,3 +175,7 @@ def print_summary(all_figures):
     print(f'\n{len(goals) - len(missed) - len(untold)} goals met, {len(missed)} missed, {len(untold)} cannot be told')
     for row, name, goal in missed + untold:
         print(f'  {row}, {name}: {verdict(goal)}')
+    for (group, _), entries in curves.items():
+        for name, points in entries.items():
+            if exponent(points) > LINEAR:
+                print(f'  {group}, {name}: {growth_text(points)}')

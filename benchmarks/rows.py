@@ -102,7 +102,7 @@ def make_events():
             [limit(),
              Entry('unheard', 'aqmp', RAW, {'heard': 'none'}, [Goal(9)]),
              Entry('signal', 'aqmp', TREE, {'heard': 'signal'}, [Goal(55)]),
-             # A listener, once there are some, goes here.
+             Entry('listener', 'aqmp', TREE, {'heard': 'listener'}),
              obvious(), *scripted()], least=1000),
     ]
 
@@ -110,10 +110,12 @@ def make_events():
 def make_schema():
     schema = {'command': 'query-qmp-schema', 'warm': 3}
     text = {'command': 'x-text', 'warm': 3}
+    # With our check before it; the obvious client has the parser alone.
     parser = Entry('JsonParser', 'aqmp', PARSER, {'form': 'parser'})
     return [
         Row('schema', '207 kB schema reply', 'replies', 'calls', schema,
-            [limit(), raw(Goal(7)), tree(Goal(130), Goal(1 / 1.9, 'JsonParser')), parser, obvious(), *scripted()], least=1),
+            [limit(), raw(Goal(7)), tree(Goal(130), Goal(1 / 1.9, 'JsonParser'), Goal(1 / 1.9, 'obvious')), parser, obvious(),
+             *scripted()], least=1),
         Row('text', '207 kB reply of non-ASCII text', 'replies', 'calls', text,
             [limit(), raw(Goal(1.5, 'schema/raw')), tree(Goal(1.5, 'schema/tree')), parser, obvious(), *scripted()], least=1),
         Row('pauses', 'Main loop while a 207 kB reply arrives', 'replies', 'pauses', schema,
@@ -149,11 +151,12 @@ def make_memory():
 
 
 WHOLE = (1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 23, 1 << 26)
+# Smaller pieces come up to a smaller size: each costs a change to the server and back.
 PIECES = {
     1: (1 << 10, 1 << 13, 1 << 16),
-    64: (1 << 10, 1 << 14, 1 << 18),
-    4096: (1 << 14, 1 << 18, 1 << 22),
-    65536: (1 << 17, 1 << 21, 1 << 25),
+    64: (1 << 10, 1 << 14, 1 << 18, 1 << 20),
+    4096: (1 << 14, 1 << 18, 1 << 22, 1 << 26),
+    65536: (1 << 17, 1 << 20, 1 << 23, 1 << 26),
 }
 
 

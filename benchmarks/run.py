@@ -130,7 +130,7 @@ def main():
     report.print_growth(curves)
     counted = {} if arguments.no_counts else count_all(rows, programs, arguments)
     report.print_clients(rows)
-    report.print_summary(all_figures)
+    report.print_summary(all_figures, curves)
 
     write_results(arguments, {
         'machine': machine,

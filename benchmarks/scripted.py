@@ -3,6 +3,7 @@
 
 """What the clients in Python share: see bench.h."""
 
+import asyncio
 import json
 import resource
 import sys
@@ -37,3 +38,16 @@ class Bench:
     def end(self):
         seconds, cpu = time.monotonic() - self._start, self._cpu() - self._cpu_start
         print(json.dumps({'count': self.count, 'seconds': seconds, 'cpu': cpu}))
+
+
+async def do_calls(client, command, arguments, in_flight, count):
+    """With a client whose execute() can be awaited."""
+    remaining = count
+
+    async def worker():
+        nonlocal remaining
+        while remaining > 0:
+            remaining -= 1
+            await client.execute(command, arguments)
+
+    await asyncio.gather(*(worker() for _ in range(in_flight)))

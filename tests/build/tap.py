@@ -25,14 +25,19 @@ def ok(passed, name, diagnosis=''):
     return passed
 
 
+def skip(reason, name):
+    """A test point that says nothing here."""
+    global _count
+    _count += 1
+    print(f'ok {_count} {name} # SKIP {reason}', flush=True)
+    return False
+
+
 def missing(what, name):
     """A test point that cannot run because something is not installed: skipped, unless everything has to be there."""
-    global _count
     if os.environ.get('AQMP_TEST_REQUIRE_ALL'):
         return ok(False, name, f'{what} is missing and AQMP_TEST_REQUIRE_ALL is set')
-    _count += 1
-    print(f'ok {_count} {name} # SKIP no {what}', flush=True)
-    return False
+    return skip(f'no {what}', name)
 
 
 def have(program, name):
