@@ -31,6 +31,7 @@ typedef struct
   gsize   scanned;     /* bytes from start that the frame function has seen without finding an end */
   gsize   recent_peak; /* most bytes held since the last look at whether to shrink */
   guint   settled;     /* messages since then */
+  gboolean filled;    /* what came last took all the room that there was */
   gsize   expected;    /* what a buffer that is not big enough grows to at once, as one before had to */
 } AqmpFraming;
 

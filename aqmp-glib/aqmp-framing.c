@@ -13,6 +13,8 @@
 
 /* An idle session keeps no more than this; a busy one grows by doubling. */
 #define SMALLEST_BUFFER 4096
+/* Who sends faster than it is read is read in bigger pieces, up to this. */
+#define LARGEST_PIECE (4 * SMALLEST_BUFFER)
 /* A buffer that this many messages in a row did not need half of is made smaller. */
 #define SETTLED_MESSAGES 64
 /* Of a bigger message nothing stays with the allocator, either. */
@@ -68,6 +70,8 @@ aqmp_framing_reserve (AqmpFraming *self,
 
   if (self->end == self->capacity)
     resize (self, MAX (self->capacity * 2, self->expected));
+  else if (self->filled && self->capacity < LARGEST_PIECE)
+    resize (self, self->capacity * 2);
 
   *room = self->capacity - self->end;
   return self->data + self->end;
@@ -80,6 +84,7 @@ aqmp_framing_commit (AqmpFraming *self,
   g_assert (length <= self->capacity - self->end);
 
   self->end += length;
+  self->filled = self->end == self->capacity;
   self->recent_peak = MAX (self->recent_peak, self->end);
 }
 
