@@ -155,15 +155,6 @@ take_back (AqmpClient *self,
   return TRUE;
 }
 
-/* Locked. Nobody waits any more, so it must not keep the client alive: that is handed over. */
-static GObject *
-abandon (AqmpClient *self,
-         AqmpCall   *call)
-{
-  aqmp_pending_abandon (&aqmp_client_get_private (self)->pending, call);
-  return g_steal_pointer (&call->client);
-}
-
 /* Cancelled or timed out, in the context of the caller. A command that was not written is never sent; that is urgent. For
    one that was, a reply which has arrived goes first; a later one will be swallowed. */
 static gboolean
@@ -172,13 +163,10 @@ give_up (gpointer      operation,
          gboolean      urgently)
 {
   AqmpCall *call = operation;
-  g_autoptr (GObject) client = NULL;
+  /* The result, which keeps it, calls back in this context, and so not now; and then the watch tells no more. */
+  AqmpClient *self = AQMP_CLIENT (call->client);
   g_autoptr (AqmpResult) result = NULL;
-  AqmpClient *self;
   gboolean done = TRUE;
-
-  /* It is only let go below, and after that the watch tells no more. */
-  self = AQMP_CLIENT (call->client);
 
   aqmp_protocol_lock (AQMP_PROTOCOL (self));
   if (aqmp_call_is_awaited (call))
@@ -190,7 +178,7 @@ give_up (gpointer      operation,
       else
         {
           result = g_steal_pointer (&call->result);
-          client = abandon (self, call);
+          aqmp_pending_abandon (&aqmp_client_get_private (self)->pending, call);
         }
     }
   aqmp_protocol_unlock (AQMP_PROTOCOL (self));
@@ -208,7 +196,6 @@ gboolean
 aqmp_client_give_up_call (AqmpClient *self,
                           AqmpCall   *call)
 {
-  g_autoptr (GObject) client = NULL;
   gboolean given_up;
 
   aqmp_protocol_lock (AQMP_PROTOCOL (self));
@@ -217,7 +204,7 @@ aqmp_client_give_up_call (AqmpClient *self,
     {
       g_clear_pointer (&call->blocking, aqmp_blocking_unref);
       if (!take_back (self, call))
-        client = abandon (self, call);
+        aqmp_pending_abandon (&aqmp_client_get_private (self)->pending, call);
     }
   aqmp_protocol_unlock (AQMP_PROTOCOL (self));
 

@@ -30,14 +30,12 @@ begin (AqmpClient          *self,
   return NULL;
 }
 
-/* @call: (transfer full)
-   @error: (nullable) (transfer full): why it was not sent */
+/* @call, @error: (transfer full) */
 static void
-end_beginning (AqmpCall *call,
-               GError   *error)
+fail (AqmpCall *call,
+      GError   *error)
 {
-  if (error != NULL)
-    aqmp_result_return (call->result, NULL, NULL, error);
+  aqmp_result_return (call->result, NULL, NULL, error);
   aqmp_call_unref (call);
 }
 
@@ -52,8 +50,8 @@ execute (AqmpClient       *self,
 {
   GError *error = NULL;
 
-  aqmp_client_send_composed (self, call, command, arguments, fd_list, flags, timeout_ms, &error);
-  end_beginning (call, error);
+  if (!aqmp_client_send_composed (self, call, command, arguments, fd_list, flags, timeout_ms, &error))
+    fail (call, error);
 }
 
 /**
@@ -232,8 +230,8 @@ execute_raw (AqmpClient  *self,
 {
   GError *error = NULL;
 
-  aqmp_client_send_raw (self, call, message, fd_list, &error);
-  end_beginning (call, error);
+  if (!aqmp_client_send_raw (self, call, message, fd_list, &error))
+    fail (call, error);
 }
 
 /**

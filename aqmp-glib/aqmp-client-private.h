@@ -95,7 +95,7 @@ void               aqmp_client_fail_calls         (AqmpProtocol       *protocol,
                                                    gpointer            calls,
                                                    const GError       *cause);
 
-/* Begins a call. FALSE: nothing was sent, and nothing is pending. */
+/* Begins a call. @call: (transfer full) if that succeeds. FALSE: nothing was sent, and nothing is pending. */
 gboolean           aqmp_client_send_composed      (AqmpClient         *self,
                                                    AqmpCall           *call,
                                                    const char         *command,

@@ -14,7 +14,7 @@
    does, whose context has to run, and this thread sleeps. */
 typedef struct
 {
-  AqmpClient   *self;          /* (unowned) */
+  AqmpClient   *self;          /* (owned) */
   GMainContext *owned;         /* (owned) (nullable): the owner's context, if this is its thread */
   AqmpBlocking *blocking;      /* (owned) */
   AqmpCall     *call;          /* (owned) */
@@ -31,10 +31,10 @@ begin (BlockingCall  *blocking_call,
       !aqmp_protocol_acquire (AQMP_PROTOCOL (self), &blocking_call->owned, error))
     return FALSE;
 
-  blocking_call->self = self;
+  blocking_call->self = g_object_ref (self);
   blocking_call->cancellable = cancellable;
   blocking_call->blocking = aqmp_blocking_new ();
-  blocking_call->call = aqmp_call_new_blocking (G_OBJECT (self), blocking_call->blocking);
+  blocking_call->call = aqmp_call_new_blocking (blocking_call->blocking);
   return TRUE;
 }
 
@@ -44,6 +44,7 @@ end (BlockingCall *blocking_call)
   aqmp_call_unref (blocking_call->call);
   aqmp_blocking_unref (blocking_call->blocking);
   aqmp_protocol_release (blocking_call->owned);
+  g_object_unref (blocking_call->self);
 }
 
 static gboolean
@@ -110,8 +111,10 @@ execute (AqmpClient        *self,
   if (!begin (&blocking_call, self, cancellable, error))
     return NULL;
 
-  if (aqmp_client_send_composed (self, blocking_call.call, command, arguments, fd_list, flags, timeout_ms, error))
+  if (aqmp_client_send_composed (self, aqmp_call_ref (blocking_call.call), command, arguments, fd_list, flags, timeout_ms, error))
     reply = wait_for_reply (&blocking_call, error);
+  else
+    aqmp_call_unref (blocking_call.call);
   end (&blocking_call);
 
   return reply != NULL ? aqmp_call_reply_build (reply, error) : NULL;
@@ -230,8 +233,10 @@ aqmp_client_execute_raw_sync (AqmpClient    *self,
   if (!begin (&blocking_call, self, cancellable, error))
     return NULL;
 
-  if (aqmp_client_send_raw (self, blocking_call.call, message, fd_list, error))
+  if (aqmp_client_send_raw (self, aqmp_call_ref (blocking_call.call), message, fd_list, error))
     reply = wait_for_reply (&blocking_call, error);
+  else
+    aqmp_call_unref (blocking_call.call);
   end (&blocking_call);
 
   return reply;

@@ -44,7 +44,7 @@ typedef struct _AqmpCall AqmpCall;
 struct _AqmpCall
 {
   AqmpCallState state;
-  GObject      *client;      /* (owned) (nullable) */
+  GObject      *client;      /* (unowned) (nullable): the source of the result, which keeps it */
   AqmpResult   *result;      /* (owned) (nullable): NULL once abandoned, and for a blocking call */
   AqmpBlocking *blocking;    /* (owned) (nullable): of a blocking call, until it is abandoned */
   AqmpWatch     watch;       /* of the result */
@@ -63,8 +63,7 @@ struct _AqmpCall
 
 /* @result: (transfer full) */
 AqmpCall *aqmp_call_new          (AqmpResult   *result);
-AqmpCall *aqmp_call_new_blocking (GObject      *client,
-                                  AqmpBlocking *blocking);
+AqmpCall *aqmp_call_new_blocking (AqmpBlocking *blocking);
 void      aqmp_call_unref        (gpointer      self);
 /* It is in the table, and somebody waits for it. */
 gboolean  aqmp_call_is_awaited   (AqmpCall     *self);
@@ -98,7 +97,7 @@ void      aqmp_pending_clear        (AqmpPending       *self);
    there before is held back. */
 gboolean  aqmp_pending_has_to_wait  (AqmpPending       *self,
                                      AqmpCall          *call);
-/* @held_back: it waits for release(). FALSE: the id is in use. */
+/* @call: (transfer full) if that succeeds. @held_back: it waits for release(). FALSE: the id is in use. */
 gboolean  aqmp_pending_add          (AqmpPending       *self,
                                      AqmpCall          *call,
                                      gboolean           held_back);

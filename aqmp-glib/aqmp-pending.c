@@ -137,19 +137,17 @@ aqmp_call_new (AqmpResult *result)
   AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
 
   self->result = result;
-  self->client = g_object_ref (aqmp_result_get_source (result));
+  self->client = aqmp_result_get_source (result);
   self->link.data = self;
   return self;
 }
 
 AqmpCall *
-aqmp_call_new_blocking (GObject      *client,
-                        AqmpBlocking *blocking)
+aqmp_call_new_blocking (AqmpBlocking *blocking)
 {
   AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
 
   self->blocking = aqmp_blocking_ref (blocking);
-  self->client = g_object_ref (client);
   self->link.data = self;
   return self;
 }
@@ -167,7 +165,6 @@ call_clear (gpointer data)
 
   g_clear_object (&self->result);
   g_clear_pointer (&self->blocking, aqmp_blocking_unref);
-  g_clear_object (&self->client);
   aqmp_call_id_clear (&self->id);
   g_clear_object (&self->fds);
   if (self->held_text != NULL)
@@ -345,7 +342,6 @@ aqmp_pending_add (AqmpPending *self,
   else
     add_by_serial (self, call);
 
-  aqmp_call_ref (call);
   if (held_back)
     {
       call->state = AQMP_CALL_WAITING;

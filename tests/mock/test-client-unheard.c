@@ -88,7 +88,7 @@ frame_line (AqmpProtocol  *protocol,
 
   /* What it finds is not what is taken. */
   if (framing_scans_too)
-    AQMP_PROTOCOL_CLASS (framing_client_parent_class)->frame (protocol, (const guint8 *) "{\"event\":\"OTHER\",\"data\":{}}", 27,
+    AQMP_PROTOCOL_CLASS (framing_client_parent_class)->frame (protocol, (const guint8 *) "{\"event\":\"OTHERS\",\"data\":{}}", 28,
                                                               0, FALSE, &ignored, NULL);
   *payload_length = (gsize) (end - data);
   return end + 1 - data;

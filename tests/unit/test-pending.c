@@ -149,7 +149,6 @@ add (AqmpPending *pending,
      AqmpCall    *call)
 {
   g_assert_true (aqmp_pending_add (pending, call, FALSE));
-  aqmp_call_unref (call);
 }
 
 static AqmpCall *
@@ -312,7 +311,6 @@ add_kind (AqmpPending *pending,
 
   g_assert_true (aqmp_pending_add (pending, call, held_back));
   g_assert_cmpint (call->state, ==, held_back ? AQMP_CALL_WAITING : AQMP_CALL_PENDING);
-  aqmp_call_unref (call);
   return held_back;
 }
 
