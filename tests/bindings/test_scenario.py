@@ -24,6 +24,10 @@ build_root, meson, expected, program, *command = sys.argv[1:]
 if program.endswith('.py'):
     # With gi, whatever python3 is the first on PATH.
     command = [sys.executable]
+elif program.endswith('_sync.js'):
+    command = ['gjs']
+elif program.endswith('.js'):
+    command = ['gjs', '-m']
 
 
 def scenario(name, env):
@@ -46,7 +50,8 @@ def installed_env(root):
     return {**os.environ,
             'LD_LIBRARY_PATH': library,
             'GI_TYPELIB_PATH': parent_of(root, 'Aqmp-1.typelib'),
-            'PYTHONPATH': parent_of(root, 'gi/overrides/Aqmp.py')}
+            'PYTHONPATH': parent_of(root, 'gi/overrides/Aqmp.py'),
+            'GJS_PATH': parent_of(root, 'overrides/Aqmp.js')}
 
 
 missing = [name for name in (guest.QEMU, guest.STORAGE_DAEMON, *command[:1]) if not shutil.which(name)]

@@ -10,6 +10,7 @@
 /* exported _init */
 
 const {Gio, GLib, GObject, Json} = imports.gi;
+const System = imports.system;
 const json = imports.overrides._aqmpJson;
 
 /** The namespace. Other functions than _init() run when there is one. */
@@ -99,6 +100,29 @@ function nativeError(error, protocol, required) {
         return new Aqmp.ExecuteError(Aqmp.exec_error_get_class(error), error.message, reply && readBytes(reply));
     }
     return error;
+}
+
+// --- Garbage ---
+
+// gjs collects garbage when it has been idle for some seconds. If so much comes together before that SpiderMonkey begins by itself, in
+// steps, then gjs 1.74 drops each callback that is due between two steps, and the program hangs; with plain calls of GIO as well, after
+// some 50,000. So garbage is collected here before there is as much, but for no more than a small part of the time.
+
+const GARBAGE_PER_CALL = 2048;
+const GARBAGE_PER_BYTE = 12;            // of a text: its copies, and what is made out of it
+const MUCH_GARBAGE = 8 * 1024 * 1024;
+const PAUSE = 20;                       // times as long as it has taken
+
+const garbage = {bytes: 0, notBefore: 0};
+
+function addGarbage(bytes) {
+    garbage.bytes += bytes;
+    const began = garbage.bytes > MUCH_GARBAGE ? GLib.get_monotonic_time() : 0;
+    if (began <= garbage.notBefore)
+        return;
+    System.gc();
+    const ended = GLib.get_monotonic_time();
+    Object.assign(garbage, {bytes: 0, notBefore: ended + PAUSE * (ended - began)});
 }
 
 // --- Values, to the library ---
@@ -223,8 +247,11 @@ function checkNames(names) {
 
 /** The text that is in a GLib.Bytes. */
 function toText(bytes) {
+    // Not bytes.get_size(), which leaks in gjs 1.74.
+    const array = bytes.toArray();
+    addGarbage(GARBAGE_PER_BYTE * array.length);
     try {
-        return decoder.decode(bytes.toArray());
+        return decoder.decode(array);
     } catch (error) {
         throw failure(Aqmp.Error.BAD_REPLY, `This is not UTF-8: ${error.message}`);
     }
@@ -341,6 +368,7 @@ class Operation {
     }
 
     started(self, args, options) {
+        addGarbage(GARBAGE_PER_CALL);
         return new Promise((resolve, reject) => {
             const onDone = (_source, result) => {
                 try {
