@@ -22,19 +22,6 @@ function pathOf(path) {
     }).join('');
 }
 
-function refuse(path, problem) {
-    throw new TypeError(`${pathOf(path)} ${problem}`);
-}
-
-function writeNumber(number, path) {
-    if (!Number.isFinite(number))
-        refuse(path, `is ${number}, but JSON has finite numbers only: leave it out, or use null`);
-    // Beyond 2⁵³ JavaScript prints an integer that is near the one that it has; from 10²¹ on it is not printed as an integer.
-    if (Number.isInteger(number) && !Number.isSafeInteger(number) && Math.abs(number) < 1e21)
-        return BigInt(number).toString();
-    return JSON.stringify(number);
-}
-
 /** Whether its own properties are all that is in it: those of objects of GObject, of a Map or of a Promise are not. */
 function isPlain(object) {
     const prototype = Object.getPrototypeOf(object);
@@ -43,60 +30,99 @@ function isPlain(object) {
     return Object.prototype.toString.call(object) === '[object Object]' && !object.constructor?.$gtype;
 }
 
+function isBoxed(object) {
+    return object instanceof Number || object instanceof String || object instanceof Boolean || object instanceof BigInt;
+}
+
 function nameOfClass(object) {
     return object.constructor?.name?.replace('_', '.') || 'another object';
 }
 
-function checkObject(object, path, ancestors) {
-    if (ancestors.includes(object))
-        refuse(path, 'is an object that it is inside of itself: JSON has no cycles');
-    if (ancestors.length >= MAX_DEPTH)
-        refuse(path, `is nested too deeply: ${MAX_DEPTH} levels are allowed`);
-    if (object instanceof Promise)
-        refuse(path, 'is a promise: use await to get what it will be');
-    if (!Array.isArray(object) && !isPlain(object))
-        refuse(path, `is of the class ${nameOfClass(object)}, which cannot be written as JSON: make a plain object or an array of it`);
-    if (Object.getOwnPropertySymbols(object).length > 0)
-        refuse(path, 'has a property whose name is a symbol: the names of JSON are strings');
-}
+/** One value that is written. */
+class Writer {
+    constructor(name) {
+        this.path = [name];             // to where it is now
+        this.ancestors = [];            // the objects on that path
+    }
 
-function writeArray(array, path, ancestors) {
-    // Not map(), which skips what was never set.
-    const items = Array.from(array, (item, i) => writeValue(item, [...path, i], ancestors));
-    return `[${items.join(',')}]`;
-}
+    refuse(problem) {
+        throw new TypeError(`${pathOf(this.path)} ${problem}`);
+    }
 
-function writeMembers(object, path, ancestors) {
-    const members = Object.keys(object).map(key => `${JSON.stringify(key)}:${writeValue(object[key], [...path, key], ancestors)}`);
-    return `{${members.join(',')}}`;
-}
+    write(value) {
+        switch (typeof value) {
+        case 'string':
+            return JSON.stringify(value);
+        case 'number':
+            return this.writeNumber(value);
+        case 'bigint':
+        case 'boolean':
+            return String(value);
+        case 'object':
+            return value === null ? 'null' : this.writeObject(value);
+        case 'undefined':
+            return this.refuse('is undefined, which JSON does not have: leave it out, or use null');
+        default:
+            return this.refuse(`is a ${typeof value}, which JSON does not have: leave it out`);
+        }
+    }
 
-function writeObject(object, path, ancestors) {
-    const replaced = typeof object.toJSON === 'function' ? object.toJSON(String(path[path.length - 1])) : object;
-    if (replaced !== object)
-        return writeValue(replaced, path, ancestors);
-    if (object instanceof Number || object instanceof String || object instanceof Boolean || object instanceof BigInt)
-        return writeValue(object.valueOf(), path, ancestors);
-    checkObject(object, path, ancestors);
-    const inside = [...ancestors, object];
-    return Array.isArray(object) ? writeArray(object, path, inside) : writeMembers(object, path, inside);
-}
+    writeNumber(number) {
+        if (!Number.isFinite(number))
+            this.refuse(`is ${number}, but JSON has finite numbers only: leave it out, or use null`);
+        // Beyond 2⁵³ JavaScript prints an integer that is near the one that it has; from 10²¹ on it is not printed as an integer.
+        if (Number.isInteger(number) && !Number.isSafeInteger(number) && Math.abs(number) < 1e21)
+            return BigInt(number).toString();
+        return JSON.stringify(number);
+    }
 
-function writeValue(value, path, ancestors) {
-    switch (typeof value) {
-    case 'string':
-        return JSON.stringify(value);
-    case 'number':
-        return writeNumber(value, path);
-    case 'bigint':
-    case 'boolean':
-        return String(value);
-    case 'object':
-        return value === null ? 'null' : writeObject(value, path, ancestors);
-    case 'undefined':
-        return refuse(path, 'is undefined, which JSON does not have: leave it out, or use null');
-    default:
-        return refuse(path, `is a ${typeof value}, which JSON does not have: leave it out`);
+    writeObject(object) {
+        const replaced = typeof object.toJSON === 'function' ? object.toJSON(String(this.path[this.path.length - 1])) : object;
+        if (replaced !== object)
+            return this.write(replaced);
+        if (isBoxed(object))
+            return this.write(object.valueOf());
+        this.checkObject(object);
+        this.ancestors.push(object);
+        const text = Array.isArray(object) ? this.writeArray(object) : this.writeMembers(object);
+        this.ancestors.pop();
+        return text;
+    }
+
+    checkObject(object) {
+        if (this.ancestors.includes(object))
+            this.refuse('is an object that it is inside of itself: JSON has no cycles');
+        if (this.ancestors.length >= MAX_DEPTH)
+            this.refuse(`is nested too deeply: ${MAX_DEPTH} levels are allowed`);
+        if (object instanceof Promise)
+            this.refuse('is a promise: use await to get what it will be');
+        if (!Array.isArray(object) && !isPlain(object))
+            this.refuse(`is of the class ${nameOfClass(object)}, which cannot be written as JSON: make a plain object or an array of it`);
+        if (Object.getOwnPropertySymbols(object).length > 0)
+            this.refuse('has a property whose name is a symbol: the names of JSON are strings');
+    }
+
+    writeArray(array) {
+        const items = [];
+        // Also what was never set, which forEach() and map() skip.
+        for (let i = 0; i < array.length; i++)
+            items.push(this.writeAt(i, array[i]));
+        return `[${items.join(',')}]`;
+    }
+
+    // No callbacks in what is called a thousand times inside of itself: they take up more of the stack.
+    writeMembers(object) {
+        const members = [];
+        for (const key of Object.keys(object))
+            members.push(`${JSON.stringify(key)}:${this.writeAt(key, object[key])}`);
+        return `{${members.join(',')}}`;
+    }
+
+    writeAt(key, value) {
+        this.path.push(key);
+        const text = this.write(value);
+        this.path.pop();
+        return text;
     }
 }
 
@@ -108,7 +134,7 @@ function writeValue(value, path, ancestors) {
  * @returns {string}
  */
 function write(value, name) {
-    return writeValue(value, [name], []);
+    return new Writer(name).write(value);
 }
 
 // --- Reading ---
