@@ -480,13 +480,17 @@ function isBlocking() {
     return GLib.MainContext.get_thread_default() !== null;
 }
 
-function finishLater(protocol, task, promise) {
-    promise.then(() => task.return_boolean(true),
-        exception => task.return_error(thrown(protocol, 'establishSession', exception)));
+function checkPromise(protocol) {
     if (isBlocking()) {
         throw failure(Aqmp.Error.FAILED, `establishSession() of ${nameOf(protocol)} is asynchronous, and nothing asynchronous goes ` +
             'on while a call blocks: use the form that returns a promise, such as connectTo()');
     }
+}
+
+function finishLater(protocol, task, promise) {
+    promise.then(() => task.return_boolean(true),
+        exception => task.return_error(thrown(protocol, 'establishSession', exception)));
+    checkPromise(protocol);
     return true;
 }
 
@@ -611,20 +615,24 @@ function implement(type) {
     }
 }
 
-/** Without this a promise, which is as good as true, would mean that the task is going to be returned. */
-function refusePromises(type) {
+/** Hears of what the promise of a function with the name that it has in C comes to; it returns the task by itself. */
+function watchPromise(type) {
     const {vfunc_establish_session: vfunc} = type.prototype;
-    if (!Object.hasOwn(type.prototype, 'vfunc_establish_session') || Object.hasOwn(type.prototype, 'establishSession'))
+    if (!Object.hasOwn(type.prototype, 'vfunc_establish_session'))
         return;
     type.prototype.vfunc_establish_session = function (task) {
         const result = vfunc.call(this, task);
-        return isPromise(result) ? finishLater(this, task, result) : result;
+        if (!isPromise(result))
+            return result;
+        result.then(undefined, exception => this.fail(thrown(this, 'vfunc_establish_session', exception)));
+        checkPromise(this);
+        return true;
     };
 }
 
 function registerSubclasses() {
     Aqmp.Protocol._classInit = function (type) {
-        refusePromises(type);
+        watchPromise(type);
         implement(type);
         return GObject.Object._classInit.call(this, type);
     };
