@@ -106,23 +106,20 @@ function nativeError(error, protocol, required) {
 
 // gjs collects garbage when it has been idle for some seconds. If so much comes together before that SpiderMonkey begins by itself, in
 // steps, then gjs 1.74 drops each callback that is due between two steps, and the program hangs; with plain calls of GIO as well, after
-// some 50,000. So garbage is collected here before there is as much, but for no more than a small part of the time.
+// some 50,000. So garbage is collected here before there is as much.
 
 const GARBAGE_PER_CALL = 2048;
 const GARBAGE_PER_BYTE = 12;            // of a text: its copies, and what is made out of it
 const MUCH_GARBAGE = 8 * 1024 * 1024;
-const PAUSE = 20;                       // times as long as it has taken
 
-const garbage = {bytes: 0, notBefore: 0};
+let garbage = 0;
 
 function addGarbage(bytes) {
-    garbage.bytes += bytes;
-    const began = garbage.bytes > MUCH_GARBAGE ? GLib.get_monotonic_time() : 0;
-    if (began <= garbage.notBefore)
-        return;
-    System.gc();
-    const ended = GLib.get_monotonic_time();
-    Object.assign(garbage, {bytes: 0, notBefore: ended + PAUSE * (ended - began)});
+    garbage += bytes;
+    if (garbage > MUCH_GARBAGE) {
+        garbage = 0;
+        System.gc();
+    }
 }
 
 // --- Values, to the library ---
