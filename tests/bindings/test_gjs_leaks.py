@@ -16,7 +16,7 @@ import answering
 import tap
 
 # For 25,000 calls: of what SpiderMonkey gives back, more or less stays. A single object that is leaked is more.
-SOME_PAGES = 100
+SOME_PAGES = 60
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'leaks.js')
 
