@@ -512,6 +512,9 @@ tests['events/stopped-while-waiting'] = async () => {
     equal(await events.return('value'), {value: 'value', done: true});
     equal(await collecting, []);
     await client.close();
+    const early = new Aqmp.Client().events();
+    await early.return();
+    equal(await collect(early), []);
 };
 
 tests['events/in-order'] = async () => {
@@ -549,7 +552,7 @@ tests['names'] = async () => {
     equal([String(client), String(new Aqmp.Client()), String(client.job('j'))],
         ['[Aqmp.Client "vm0" idle]', '[Aqmp.Client idle]', '[Aqmp.Job "j" null]']);
     await client.connectTo(server);
-    equal([String(client), String(client.greeting)], ['[Aqmp.Client "vm0" running]', '[Aqmp.Greeting 7.2.1 (test) ]']);
+    equal([String(client), String(client.greeting)], ['[Aqmp.Client "vm0" running]', '[Aqmp.Greeting 7.2.1 (test)]']);
     await client.close();
     const seen = [];
     for (const name in client)

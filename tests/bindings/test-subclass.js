@@ -127,6 +127,25 @@ tests['establish/given-up'] = async () => {
     await attempt;
 };
 
+tests['establish/chain-up-given-up'] = async () => {
+    let heard;
+    const Chaining = register(class extends Aqmp.Client {
+        async establishSession() {
+            await super.establishSession().finally(() => heard());
+        }
+    });
+    // Nobody answers here.
+    const listener = Gio.SocketListener.new();
+    const port = listener.add_any_inet_port(null);
+    const silent = `localhost:${port}`;
+    const ended = new Promise(resolve => {
+        heard = resolve;
+    });
+    await fails(new Chaining({connectTimeout: 20}).connectTo(silent), Gio.IOErrorEnum, Gio.IOErrorEnum.TIMED_OUT);
+    await ended;
+    listener.close();
+};
+
 for (const [fault, throws] of Object.entries({
     'throws': () => {
         throw new TypeError('by the test');

@@ -442,9 +442,6 @@ function addOperations(type, operations) {
 
 // --- Virtual functions ---
 
-/** The cancellable of the attempt to establish a session, by protocol: it is cancelled when that is given up. */
-const attempts = new WeakMap();
-
 function isPromise(value) {
     return typeof value?.then === 'function';
 }
@@ -494,7 +491,6 @@ function finishLater(protocol, task, promise) {
 /** What GObject.registerClass() finds where a subclass has one of the methods below. */
 const IMPLEMENTATIONS = {
     establishSession(task) {
-        attempts.set(this, task.get_cancellable());
         let result;
         try {
             result = this.establishSession(task.get_cancellable());
@@ -561,7 +557,7 @@ function chainUps(type) {
     const {prototype} = type;
     const call = (protocol, hook, argument) => prototype[vfuncName(hook)].call(protocol, argument);
     return {
-        establishSession(cancellable = attempts.get(this) ?? null) {
+        establishSession(cancellable = null) {
             return new Promise((resolve, reject) => {
                 const onDone = (_source, task) => {
                     try {
@@ -957,7 +953,7 @@ function extendJob() {
 
 function extendGreeting() {
     Aqmp.Greeting.prototype.toString = function () {
-        return `[Aqmp.Greeting ${this.get_version_string()} ${this.get_capabilities().join(' ')}]`;
+        return `[${['Aqmp.Greeting', this.get_version_string(), ...this.get_capabilities()].join(' ')}]`;
     };
 }
 
