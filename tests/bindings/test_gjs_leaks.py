@@ -50,7 +50,7 @@ class Leaks(unittest.TestCase):
 
     def test_garbage_that_is_left_to_the_library(self):
         """It does not hang, and what there is of it is bounded."""
-        self.assertLess(bytes_left('uncollected', 60000), self.allowed + 10 * SOME_STEPS)
+        self.assertLess(bytes_left('uncollected', 20000), self.allowed + 10 * SOME_STEPS)
 
     def test_arguments(self):
         self.assertLess(bytes_left('arguments'), self.allowed + SOME_STEPS)
