@@ -339,6 +339,7 @@ class Operation {
      * @param {Function} [how.prepare] - makes an array of what C is given out of the arguments and the options
      * @param {Function} [how.convert] - makes the result out of what C gave, and the options
      * @param {number} [how.required] - the state of the session that it takes
+     * @param {boolean} [how.samplesTimeout] - whether C takes the time to wait from a property, as it has no parameter for that
      * @param {Function} [how.protocol] - whose session it is, if not that of `this`
      */
     constructor(name, type, stem, how = {}) {
@@ -359,7 +360,7 @@ class Operation {
         return [args, options];
     }
 
-    /** Calls what begins it, or blocks. The property is for those functions that have no parameter for the time. */
+    /** Calls what begins it, or blocks. */
     call(self, given, {timeout}, start) {
         return this.samplesTimeout ? withCallTimeout(self, timeout, start) : start();
     }
@@ -721,13 +722,13 @@ function predicate(where) {
     };
 }
 
-const NOT_RAW = ['cancellable', 'timeout', 'oob', 'fds', 'bigint'];
+const EXECUTE_OPTIONS = ['cancellable', 'timeout', 'oob', 'fds', 'bigint'];
 
 function extendClient() {
     const {RUNNING} = Aqmp.Runstate;
     const command = {
         positional: 2,
-        options: NOT_RAW,
+        options: EXECUTE_OPTIONS,
         required: RUNNING,
         samplesTimeout: true,
         prepare: (name, args, {oob, fds}) => [commandText(oob ? 'exec-oob' : 'execute', name, args), toDescriptors(fds)],
@@ -749,7 +750,7 @@ function extendClient() {
         /** executeOob(command, arguments, {cancellable, timeout, fds, bigint}): the same out of band, overtaking others. */
         executeOob: ['execute_raw', {
             ...command,
-            options: NOT_RAW.filter(name => name !== 'oob'),
+            options: EXECUTE_OPTIONS.filter(name => name !== 'oob'),
             prepare: (name, args, {fds}) => [commandText('exec-oob', name, args), toDescriptors(fds)],
         }],
         /** executeRaw(message, {cancellable, timeout, fds}): sends a command as JSON text, or an object; the result is the text of
