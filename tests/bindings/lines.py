@@ -155,6 +155,25 @@ def peer(script):
         it.join()
 
 
+@contextlib.contextmanager
+def listening(path, script):
+    """Runs script(socket, file) with each peer that connects to the path, for those that are other processes."""
+    def run(connection):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError), connection, connection.makefile('rwb', buffering=0) as file:
+            script(connection, file)
+
+    def accept():
+        with contextlib.suppress(OSError):      # closed
+            while True:
+                threading.Thread(target=run, args=[listener.accept()[0]], daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        threading.Thread(target=accept, daemon=True).start()
+        yield path
+
+
 class Printed:
     """The exceptions that PyGObject had to print, as there was nobody to raise them to."""
 

@@ -8,7 +8,7 @@ import Aqmp from 'gi://Aqmp?version=1';
 import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 import GObject from 'gi://GObject';
-import System from 'system';
+import {equal, fails, run} from './tap.js';
 
 Gio._promisify(Aqmp.Protocol.prototype, 'connect_async', 'connect_finish');
 Gio._promisify(Aqmp.Protocol.prototype, 'open_async', 'open_finish');
@@ -21,29 +21,10 @@ Gio._promisify(Aqmp.Protocol.prototype, 'write_message_async', 'write_message_fi
 Gio._promisify(Aqmp.Client.prototype, 'execute_async', 'execute_finish');
 Gio._promisify(Aqmp.Client.prototype, 'execute_raw_async', 'execute_raw_finish');
 
-const BOUND_S = 10 * Number(GLib.getenv('AQMP_TEST_TIMEOUT_SCALE') ?? 1);
 const path = ARGV[0];
 const certificates = GLib.getenv('AQMP_TEST_CERTIFICATES');
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-
-// --- a little of what a test framework has ---
-
-function equal(got, expected) {
-    if (JSON.stringify(got) !== JSON.stringify(expected))
-        throw new Error(`got ${JSON.stringify(got)}, expected ${JSON.stringify(expected)}`);
-}
-
-async function fails(promise, domain, code, text = '') {
-    try {
-        await promise;
-    } catch (error) {
-        if (error instanceof GLib.Error && error.matches(domain, code) && error.message.includes(text))
-            return error;
-        throw new Error(`failed in another way: ${error.domain} ${error.code} ${error.message}`);
-    }
-    throw new Error('did not fail');
-}
 
 function hasState(protocol, runstate) {
     return new Promise(resolve => {
@@ -409,34 +390,4 @@ tests['protocol/filter_inbound/returns-nothing'] = async () => {
     await works(protocol);
 };
 
-// --- all of them ---
-
-const loop = new GLib.MainLoop(null, false);
-let status = 0;
-
-async function runAll() {
-    let number = 0;
-    for (const [name, test] of Object.entries(tests)) {
-        number++;
-        const bound = GLib.timeout_add_seconds(GLib.PRIORITY_DEFAULT, BOUND_S, () => {
-            print(`not ok ${number} ${name}\n# waited in vain\n1..${number}`);
-            System.exit(1);
-        });
-        try {
-            await test();
-            print(`ok ${number} ${name}`);
-        } catch (error) {
-            status = 1;
-            print(`not ok ${number} ${name}`);
-            for (const line of `${error}\n${error.stack}`.split('\n'))
-                print(`# ${line}`);
-        }
-        GLib.source_remove(bound);
-    }
-    print(`1..${number}`);
-    loop.quit();
-}
-
-runAll();
-loop.run();
-System.exit(status);
+await run(tests);

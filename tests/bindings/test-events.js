@@ -8,6 +8,7 @@ import Aqmp from 'gi://Aqmp?version=1';
 import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 import System from 'system';
+import {BOUND_MS, cancelled, equal, fails, failsSync, run} from './tap.js';
 
 Gio._promisify(Aqmp.Protocol.prototype, 'connect_async', 'connect_finish');
 Gio._promisify(Aqmp.Protocol.prototype, 'disconnect_async', 'disconnect_finish');
@@ -19,48 +20,11 @@ Gio._promisify(Aqmp.Job.prototype, 'run_async', 'run_finish');
 Gio._promisify(Aqmp.Job.prototype, 'wait_status_async', 'wait_status_finish');
 Gio._promisify(Aqmp.Job.prototype, 'refresh_async', 'refresh_finish');
 
-const BOUND_S = 10 * Number(GLib.getenv('AQMP_TEST_TIMEOUT_SCALE') ?? 1);
-const BOUND_MS = BOUND_S * 1000;
 const {NONE} = Aqmp.ExecuteFlags;
 const [path, storagePath] = ARGV;
 const directory = GLib.path_get_dirname(storagePath);
 
-function equal(got, expected) {
-    if (JSON.stringify(got) !== JSON.stringify(expected))
-        throw new Error(`got ${JSON.stringify(got)}, expected ${JSON.stringify(expected)}`);
-}
-
-function check(error, domain, code, text) {
-    if (!(error instanceof GLib.Error && error.matches(domain, code) && error.message.includes(text)))
-        throw new Error(`failed in another way: ${error.domain} ${error.code} ${error.message}`);
-    return error;
-}
-
-async function fails(promise, domain, code, text = '') {
-    try {
-        await promise;
-    } catch (error) {
-        return check(error, domain, code, text);
-    }
-    throw new Error('did not fail');
-}
-
-function failsSync(call, domain, code, text = '') {
-    try {
-        call();
-    } catch (error) {
-        return check(error, domain, code, text);
-    }
-    throw new Error('did not fail');
-}
-
 const parse = value => Aqmp.arguments_parse(JSON.stringify(value));
-
-function cancelled() {
-    const cancellable = new Gio.Cancellable();
-    cancellable.cancel();
-    return cancellable;
-}
 
 async function connected(address = path) {
     const client = new Aqmp.Client({name: 'vm0', call_timeout: BOUND_MS});
@@ -230,34 +194,4 @@ const tests = {
     },
 };
 
-// --- all of them ---
-
-const loop = new GLib.MainLoop(null, false);
-let status = 0;
-
-async function runAll() {
-    let number = 0;
-    for (const [name, test] of Object.entries(tests)) {
-        number++;
-        const bound = GLib.timeout_add_seconds(GLib.PRIORITY_DEFAULT, BOUND_S, () => {
-            print(`not ok ${number} ${name}\n# waited in vain\n1..${number}`);
-            System.exit(1);
-        });
-        try {
-            await test();
-            print(`ok ${number} ${name}`);
-        } catch (error) {
-            status = 1;
-            print(`not ok ${number} ${name}`);
-            for (const line of `${error}\n${error.stack}`.split('\n'))
-                print(`# ${line}`);
-        }
-        GLib.source_remove(bound);
-    }
-    print(`1..${number}`);
-    loop.quit();
-}
-
-runAll();
-loop.run();
-System.exit(status);
+await run(tests);

@@ -8,29 +8,12 @@ import Aqmp from 'gi://Aqmp?version=1';
 import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 import GObject from 'gi://GObject';
-import System from 'system';
+import {BOUND_MS, cancelled, equal, failsSync as fails, runSync} from './tap.js';
 
-const BOUND_MS = 10000 * Number(GLib.getenv('AQMP_TEST_TIMEOUT_SCALE') ?? 1);
 const {NONE, OOB} = Aqmp.ExecuteFlags;
 const path = ARGV[0];
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-
-function equal(got, expected) {
-    if (JSON.stringify(got) !== JSON.stringify(expected))
-        throw new Error(`got ${JSON.stringify(got)}, expected ${JSON.stringify(expected)}`);
-}
-
-function fails(call, domain, code, text = '') {
-    try {
-        call();
-    } catch (error) {
-        if (error instanceof GLib.Error && error.matches(domain, code) && error.message.includes(text))
-            return error;
-        throw new Error(`failed in another way: ${error.domain} ${error.code} ${error.message}`);
-    }
-    throw new Error('did not fail');
-}
 
 function connected(properties = {}) {
     const client = new Aqmp.Client({call_timeout: BOUND_MS, ...properties});
@@ -44,12 +27,6 @@ function executeRaw(client, message, fds = null) {
 
 function works(client) {
     equal(client.execute_sync('query-status', null, NONE, null).get_object().get_boolean_member('running'), false);
-}
-
-function cancelled() {
-    const cancellable = new Gio.Cancellable();
-    cancellable.cancel();
-    return cancellable;
 }
 
 function dispatchPending() {
@@ -234,32 +211,21 @@ const Line = GObject.registerClass(class Line extends Aqmp.Protocol {
     }
 });
 
-// --- all of them ---
-
-let status = 0;
-let number = 0;
-
-for (const [name, test] of Object.entries(tests)) {
-    // Whoever ran the main context would dispatch this.
+/** Throws if it ran the main context: whoever does that dispatches what springs this trap. */
+function withoutMainContext(name, test) {
     let sprung = 0;
     const trap = GLib.idle_add(GLib.PRIORITY_HIGH, () => {
         sprung++;
         return GLib.SOURCE_REMOVE;
     });
-    number++;
     try {
         test();
-        if (sprung > 0 && name !== 'events-and-callbacks')
-            throw new Error('the main context was run');
-        print(`ok ${number} ${name}`);
-    } catch (error) {
-        status = 1;
-        print(`not ok ${number} ${name}`);
-        for (const line of `${error}\n${error.stack}`.split('\n'))
-            print(`# ${line}`);
+    } finally {
+        if (sprung === 0)
+            GLib.source_remove(trap);
     }
-    if (sprung === 0)
-        GLib.source_remove(trap);
+    if (sprung > 0 && name !== 'events-and-callbacks')
+        throw new Error('the main context was run');
 }
-print(`1..${number}`);
-System.exit(status);
+
+runSync(Object.fromEntries(Object.entries(tests).map(([name, test]) => [name, () => withoutMainContext(name, test)])));

@@ -25,6 +25,10 @@ build_root, prefix, libdir, cc, meson, expected, program, *command = sys.argv[1:
 if program.endswith('.py'):
     # With gi, whatever python3 is the first on PATH.
     command = [sys.executable]
+elif program.endswith('_sync.js'):
+    command = ['gjs']
+elif program.endswith('.js'):
+    command = ['gjs', '-m']
 
 
 def runnable(name, env, vala_options, directory):

@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The aqmp-glib authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""overrides-dir.py FIND_OVERRIDES_DIR MESON SOURCE_ROOT: overrides are installed where PyGObject looks, or where a packager says."""
+"""overrides-dir.py FIND_OVERRIDES_DIR MESON SOURCE_ROOT: overrides are installed where PyGObject and gjs look, or where a packager
+says."""
 
 import importlib.util
 import json
@@ -26,8 +27,8 @@ def looked_at(directory):
     return os.path.dirname(os.path.dirname(directory)) in map(os.path.realpath, sys.path)
 
 
-def installed_files(option, directory):
-    subprocess.run([*shlex.split(meson), 'setup', directory, source, '-Dtests=false', '-Dvapi=disabled', option], check=True,
+def installed_files(directory, *options):
+    subprocess.run([*shlex.split(meson), 'setup', directory, source, '-Dtests=false', '-Dvapi=disabled', *options], check=True,
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     introspected = subprocess.run([*shlex.split(meson), 'introspect', '--installed', directory], check=True,
                                   stdout=subprocess.PIPE, text=True).stdout
@@ -48,7 +49,14 @@ tap.ok(local.startswith('/usr/local/') and (looked_at(local) or not os.path.isdi
 tap.ok(found('/opt/there').startswith('/opt/there/lib/') and found('/opt/there').endswith('/gi/overrides'), 'another prefix: in it',
        found('/opt/there'))
 with tempfile.TemporaryDirectory() as build:
-    files = list(installed_files('-Dpython-overrides-dir=/opt/somewhere/gi/overrides', os.path.join(build, 'build')))
+    files = list(installed_files(os.path.join(build, 'other'), '-Dpython-overrides-dir=/opt/somewhere/gi/overrides',
+                                 '-Dgjs-overrides-dir=/opt/elsewhere/overrides'))
     tap.ok('/opt/somewhere/gi/overrides/Aqmp.py' in files and '/opt/somewhere/gi-stubs/repository/Aqmp.pyi' in files,
            'python-overrides-dir: there', '\n'.join(files))
+    tap.ok({'/opt/elsewhere/overrides/Aqmp.js', '/opt/elsewhere/overrides/_aqmpJson.js'} <= set(files),
+           'gjs-overrides-dir: there', '\n'.join(files))
+    # gjs looks in each directory of XDG_DATA_DIRS, which has that of the prefix.
+    files = list(installed_files(os.path.join(build, 'usual'), '--prefix=/usr/local'))
+    tap.ok({'/usr/local/share/gjs-1.0/overrides/Aqmp.js', '/usr/local/share/gjs-1.0/overrides/_aqmpJson.js'} <= set(files),
+           'prefix /usr/local: where gjs looks', '\n'.join(files))
 tap.done()

@@ -35,5 +35,6 @@ def environment(root, prefix, libdir):
             'LD_LIBRARY_PATH': libraries,
             'GI_TYPELIB_PATH': os.path.join(libraries, 'girepository-1.0'),
             'PYTHONPATH': _parent_of(installed, 'gi/overrides/Aqmp.py'),
+            'GJS_PATH': _parent_of(installed, 'overrides/Aqmp.js'),
             # Of Vala's bindings, too.
             'XDG_DATA_DIRS': os.path.join(installed, 'share') + ':/usr/local/share:/usr/share'}

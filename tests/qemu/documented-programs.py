@@ -52,6 +52,7 @@ env = {**os.environ,
        'LD_LIBRARY_PATH': library,
        'GI_TYPELIB_PATH': library,
        'PYTHONPATH': os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'bindings', 'python'),
+       'GJS_PATH': os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'bindings', 'gjs'),
        'PYTHONUNBUFFERED': '1'}
 
 
@@ -77,7 +78,8 @@ def command_for(language, directory, text, name):
         if importlib.util.find_spec('gi') is None:
             return tap.missing('python3-gi', name)
         return [sys.executable, source]
-    return tap.have('gjs', name) and ['gjs', '-m', source]
+    is_module = re.search('^import ', text, re.MULTILINE)
+    return tap.have('gjs', name) and ['gjs', *(['-m'] if is_module else []), source]
 
 
 class Page:
