@@ -606,6 +606,9 @@ test_pins_little (void)
 
       after_another = take_second_line (&framing, length);
       g_assert_cmpuint (usable_size (after_another), <=, 2 * length + 64);
+      /* Of a really big one, nothing but itself. */
+      if (length > 1024 * 1024)
+        g_assert_cmpuint (usable_size (alone), <=, length + 2 * SMALL);
       aqmp_framing_clear (&framing);
     }
 }
@@ -657,6 +660,55 @@ test_shrinks (void)
     g_bytes_unref (take_line (&framing, 10));
   g_assert_cmpuint (framing.capacity, ==, SMALL);
   g_assert_cmpuint (malloc_usable_size (framing.data), <, 2 * SMALL);
+  aqmp_framing_clear (&framing);
+}
+
+/* Those that are skipped are enough, too. */
+static void
+test_shrinks_when_skipping (void)
+{
+  AqmpFraming framing;
+  g_autoptr (GString) out = g_string_new (NULL);
+  guint i;
+
+  aqmp_framing_init (&framing);
+  g_bytes_unref (take_line (&framing, 60000));
+  g_assert_cmpuint (framing.capacity, >=, 60000);
+
+  for (i = 0; i < 200; i++)
+    {
+      push (&framing, "#skipped\n", 9);
+      take_all (&framing, NO_LIMIT, FALSE, frame_commented, out);
+    }
+  g_assert_cmpstr (out->str, ==, "");
+  g_assert_cmpuint (framing.capacity, ==, SMALL);
+  aqmp_framing_clear (&framing);
+}
+
+/* From a peer that always has more to say than is asked for, more is asked for; but not ever more. */
+static void
+test_bigger_pieces (void)
+{
+  AqmpFraming framing;
+  g_autoptr (GString) out = g_string_new (NULL);
+  gsize room;
+  guint i;
+
+  aqmp_framing_init (&framing);
+  for (i = 0; i < 10; i++)
+    {
+      guint8 *where = aqmp_framing_reserve (&framing, &room);
+
+      memset (where, '\n', room);
+      aqmp_framing_commit (&framing, room);
+      take_all (&framing, NO_LIMIT, FALSE, frame_line, out);
+    }
+  g_assert_cmpuint (room, ==, 4 * SMALL);
+  g_assert_cmpuint (framing.capacity, ==, 4 * SMALL);
+
+  for (i = 0; i < 200; i++)
+    g_bytes_unref (take_line (&framing, 10));
+  g_assert_cmpuint (framing.capacity, ==, SMALL);
   aqmp_framing_clear (&framing);
 }
 
@@ -756,6 +808,8 @@ main (int   argc,
   g_test_add_func ("/framing/M4/pins-little", test_pins_little);
   g_test_add_func ("/framing/M4/big-is-not-copied", test_big_is_not_copied);
   g_test_add_func ("/framing/M4/shrinks", test_shrinks);
+  g_test_add_func ("/framing/M4/shrinks-when-skipping", test_shrinks_when_skipping);
+  g_test_add_func ("/framing/bigger-pieces", test_bigger_pieces);
   g_test_add_func ("/framing/M4/shrinks-around-remainder", test_shrinks_around_remainder);
   g_test_add_func ("/framing/M4/does-not-flap", test_does_not_flap);
   g_test_add_func ("/framing/M4/many-messages", test_many_messages);

@@ -204,6 +204,56 @@ test_add_find_remove (void)
     ;
 }
 
+/* How many calls there are in the fullest bucket. */
+static guint
+longest_chain (AqmpPending *pending)
+{
+  guint longest = 0;
+  gsize i;
+
+  for (i = 0; i < (gsize) 1 << pending->n_bits; i++)
+    {
+      AqmpCall *call;
+      guint length = 0;
+
+      for (call = pending->buckets[i]; call != NULL; call = call->next)
+        length++;
+      longest = MAX (longest, length);
+    }
+  return longest;
+}
+
+/* The table grows and shrinks with them, and they spread over it: those that came in turn, and those that were left of many. */
+static void
+test_many (gconstpointer distance)
+{
+  const guint n_calls = 5000;
+  const guint step = GPOINTER_TO_UINT (distance);
+  AqmpPending pending;
+  guint i;
+
+  aqmp_pending_init (&pending);
+  for (i = 0; i < n_calls; i++)
+    add (&pending, call_new (1 + (guint64) i * step, NULL, i));
+  g_assert_cmpuint (1u << pending.n_bits, >=, n_calls / 2);
+  g_assert_cmpuint (longest_chain (&pending), <=, 4);
+
+  for (i = 0; i < n_calls; i++)
+    {
+      AqmpCallId id = { 1 + (guint64) i * step, NULL };
+      AqmpCall *call = aqmp_pending_find (&pending, &id);
+
+      g_assert_nonnull (call);
+      g_assert_cmpuint (call->id.serial, ==, id.serial);
+      end (&pending, call);
+      g_assert_null (aqmp_pending_find (&pending, &id));
+    }
+  g_assert_cmpuint (pending.n_bits, <=, 5);
+  aqmp_pending_clear (&pending);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+}
+
 static void
 test_id_in_use (void)
 {
@@ -767,6 +817,9 @@ main (int    argc,
   g_test_add_func ("/pending/Q5/id/equal-by-value", test_equal);
   g_test_add_func ("/pending/Q5/id/different", test_different);
   g_test_add_func ("/pending/table/add-find-remove", test_add_find_remove);
+  g_test_add_data_func ("/pending/table/many-in-turn", GUINT_TO_POINTER (1), test_many);
+  g_test_add_data_func ("/pending/table/every-sixteenth", GUINT_TO_POINTER (16), test_many);
+  g_test_add_data_func ("/pending/table/every-thousandth", GUINT_TO_POINTER (1000), test_many);
   g_test_add_func ("/pending/Q5/table/id-in-use", test_id_in_use);
   g_test_add_func ("/pending/Q8/table/abandoned-counted", test_abandoned_counted);
   g_test_add_func ("/pending/Q4/table/sole-written", test_sole);
