@@ -276,26 +276,39 @@ scan_string (AqmpJsonScan  *scan,
   return result;
 }
 
-/* Most strings are short and plain: one look at a block settles them. @data: the first byte that may be looked at */
+/* The bytes up to @end are fewer than a block, but there are enough before them, back to @data: the block that ends there will do. */
+static StringEnd
+scan_string_at_end (AqmpJsonScan  *scan,
+                    const guint8  *data,
+                    const guint8 **position,
+                    const guint8  *end)
+{
+  if (*position < end && end - data >= AQMP_JSON_BLOCK)
+    {
+      AqmpJsonStops stops = aqmp_json_tail_stops (*position, end, AQMP_JSON_RUN_ASCII);
+
+      *position = stops != 0 ? *position + aqmp_json_first_stop (stops) : end;
+    }
+
+  return scan_string (scan, position, end);
+}
+
+/* Most strings are short and plain: one look at a block settles them. */
 static inline StringEnd
 scan_string_quickly (AqmpJsonScan  *scan,
                      const guint8  *data,
                      const guint8 **position,
                      const guint8  *end)
 {
-  const guint8 *p = *position;
-  gsize length = MIN (end - p, AQMP_JSON_BLOCK);
+  AqmpJsonStops stops;
 
-  if (G_LIKELY (end - data >= AQMP_JSON_BLOCK && length > 0))
-    {
-      AqmpJsonStops stops = G_LIKELY (length == AQMP_JSON_BLOCK)
-                              ? aqmp_json_block_stops (p, AQMP_JSON_RUN_ASCII)
-                              : aqmp_json_tail_stops (p, end, AQMP_JSON_RUN_ASCII);
+  if (G_UNLIKELY (end - *position < AQMP_JSON_BLOCK))
+    return scan_string_at_end (scan, data, position, end);
 
-      *position += G_LIKELY (stops != 0) ? aqmp_json_first_stop (stops) : length;
-      if (G_LIKELY (stops != 0 && **position == '"'))
-        return STRING_CLOSED;
-    }
+  stops = aqmp_json_block_stops (*position, AQMP_JSON_RUN_ASCII);
+  *position += G_LIKELY (stops != 0) ? aqmp_json_first_stop (stops) : AQMP_JSON_BLOCK;
+  if (G_LIKELY (stops != 0 && **position == '"'))
+    return STRING_CLOSED;
 
   return scan_string (scan, position, end);
 }
@@ -524,10 +537,14 @@ is_in_object (const AqmpJsonScan *scan,
 #define SUSPEND(at_state) G_STMT_START { state = (at_state); goto suspend; } G_STMT_END
 #define SKIP_SPACE(at_state) \
   G_STMT_START { \
-    if (G_LIKELY (p < end) && *p <= ' ') \
-      p = skip_space (p, end); \
     if (G_UNLIKELY (p == end)) \
       SUSPEND (at_state); \
+    if (*p <= ' ') \
+      { \
+        p = skip_space (p, end); \
+        if (G_UNLIKELY (p == end)) \
+          SUSPEND (at_state); \
+      } \
   } G_STMT_END
 #define FAIL(at_state, text) \
   return fail (scan, (at_state), depth, p, data, length, (text), error)
