@@ -352,6 +352,40 @@ test_raw_exact (void)
   test_client_close (client);
 }
 
+/* Each finish function is for what its own form has begun, with the same client: else the types would be wrong. */
+static void
+test_wrong_finish (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = connect_to (mock);
+  g_autoptr (AqmpClient) other = aqmp_client_new (NULL);
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GBytes) reply = NULL;
+  g_autoptr (GError) error = NULL;
+
+  mock_expect (mock, "{'execute': 'test'}");
+  mock_return (mock, "{}");
+  aqmp_client_execute_raw_async (client, "{\"execute\": \"test\"}", NULL, NULL, test_slot_callback, &slot);
+  result = test_await (&slot);
+
+  g_test_expect_message ("aqmp", G_LOG_LEVEL_CRITICAL, "*execute_finish*aqmp_result_is_valid*");
+  g_assert_null (aqmp_client_execute_finish (client, result, NULL));
+  g_test_expect_message ("aqmp", G_LOG_LEVEL_CRITICAL, "*execute_full_finish*aqmp_result_is_valid*");
+  g_assert_null (aqmp_client_execute_full_finish (client, result, NULL));
+  g_test_expect_message ("aqmp", G_LOG_LEVEL_CRITICAL, "*execute_raw_finish*aqmp_result_is_valid*");
+  g_assert_null (aqmp_client_execute_raw_finish (other, result, NULL));
+  g_test_assert_expected_messages ();
+
+  reply = aqmp_client_execute_raw_finish (client, result, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (reply);
+
+  g_clear_object (&result);
+  mock_expect_eof (mock);
+  test_client_close (client);
+}
+
 static void
 test_raw_oob_not_negotiated (void)
 {
@@ -543,6 +577,7 @@ main (int    argc,
   ADD_CLASS ("kvm-missing-cap", kvm_missing_cap);
   ADD_CLASS ("any-other", other_class);
   g_test_add_func ("/client/Q7/raw-form-has-it-as-result", test_error_raw_is_result);
+  g_test_add_func ("/client/execute/wrong-finish-function", test_wrong_finish);
   g_test_add_data_func ("/client/execute/result/object", "{\"a\":[]}", test_any_value);
   g_test_add_data_func ("/client/execute/result/array", "[1,\"b\"]", test_any_value);
   g_test_add_data_func ("/client/execute/result/string", "\"s\"", test_any_value);
