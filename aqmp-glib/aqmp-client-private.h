@@ -30,8 +30,6 @@ typedef struct
   gboolean      enable_oob;
   AqmpGreeting *greeting;        /* (owned) (nullable) */
   AqmpJsonScan  scan;            /* of the message that is being framed, or was framed last */
-  const guint8 *scanned_at;      /* where that message was, which may be gone; NULL: none, or it was routed */
-  gsize         scanned_length;
   gboolean      is_heard;        /* it is an event which somebody hears; not always found out */
   GTask        *establishing;    /* (owned) (nullable): while greeting and negotiating */
   GQueue        held_events;     /* (element-type GBytes): until the session runs */
@@ -59,6 +57,16 @@ void               aqmp_client_set_oob_enabled    (AqmpClient         *self,
 /* Virtual function: greeting and negotiation. */
 gboolean           aqmp_client_establish_session  (AqmpProtocol       *protocol,
                                                    GTask              *task,
+                                                   GError            **error);
+
+/* Virtual function: framing. The scanner of JSON does it: one pass finds where a message ends, whether it is valid, and where its
+   parts are. */
+gssize             aqmp_client_frame              (AqmpProtocol       *protocol,
+                                                   const guint8       *data,
+                                                   gsize               length,
+                                                   gsize               scanned,
+                                                   gboolean            at_eof,
+                                                   gsize              *payload_length,
                                                    GError            **error);
 
 /* Virtual function: routing. */

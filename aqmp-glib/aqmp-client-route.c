@@ -40,6 +40,15 @@ is_heard (AqmpClient *self,
   return aqmp_protocol_is_event_heard (AQMP_PROTOCOL (self), name) || aqmp_client_is_listened_for (self, name);
 }
 
+/* FALSE: a subclass does one of that in its own way. */
+static gboolean
+frames_and_receives (AqmpProtocol *protocol)
+{
+  AqmpProtocolClass *klass = AQMP_PROTOCOL_GET_CLASS (protocol);
+
+  return klass->frame == aqmp_client_frame && klass->message_received == aqmp_client_message_received;
+}
+
 gboolean
 aqmp_client_ignores (AqmpClient   *self,
                      const guint8 *text,
@@ -52,8 +61,7 @@ aqmp_client_ignores (AqmpClient   *self,
   char buffer[64];
 
   priv->is_heard = FALSE;
-  if (span->start == span->end || !aqmp_protocol_is_passing_on (protocol) ||
-      AQMP_PROTOCOL_GET_CLASS (protocol)->message_received != aqmp_client_message_received ||
+  if (span->start == span->end || !aqmp_protocol_is_passing_on (protocol) || !frames_and_receives (protocol) ||
       length > aqmp_protocol_get_max_message_size (protocol))
     return FALSE;
 
@@ -224,16 +232,12 @@ route_reply (AqmpClient         *self,
 
 /* --- Routing ------------------------------------------------------------------------------------------------------ */
 
-/* Whether the scanner has seen these very bytes. It has not where a subclass frames in its own way. */
+/* Whether these very bytes were scanned last. A subclass that frames in its own way may have had others scanned, or none. */
 static gboolean
-is_scanned (AqmpClient *self,
-            GBytes     *bytes)
+is_scanned (AqmpProtocol *protocol,
+            GBytes       *bytes)
 {
-  AqmpClientPrivate *priv = aqmp_client_get_private (self);
-  const guint8 *scanned_at = g_steal_pointer (&priv->scanned_at);
-
-  return scanned_at != NULL && g_bytes_get_size (bytes) == priv->scanned_length &&
-         aqmp_protocol_is_as_framed (AQMP_PROTOCOL (self), bytes, scanned_at);
+  return AQMP_PROTOCOL_GET_CLASS (protocol)->frame == aqmp_client_frame && aqmp_protocol_is_as_framed (protocol, bytes);
 }
 
 gboolean
@@ -243,7 +247,7 @@ aqmp_client_message_received (AqmpProtocol  *protocol,
 {
   AqmpClient *self = AQMP_CLIENT (protocol);
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
-  gboolean scanned = is_scanned (self, bytes);
+  gboolean scanned = is_scanned (protocol, bytes);
   AqmpMessage message;
   gboolean is_message;
 

@@ -96,15 +96,14 @@ is_tls (const guint8 *data)
   return data[0] == 0x16 || data[0] == 0x15;
 }
 
-/* The scanner of JSON is the framing: one pass finds where a message ends, whether it is valid, and where its parts are. */
-static gssize
-frame_json (AqmpProtocol  *protocol,
-            const guint8  *data,
-            gsize          length,
-            gsize          scanned,
-            gboolean       at_eof,
-            gsize         *payload_length,
-            GError       **error)
+gssize
+aqmp_client_frame (AqmpProtocol  *protocol,
+                   const guint8  *data,
+                   gsize          length,
+                   gsize          scanned,
+                   gboolean       at_eof,
+                   gsize         *payload_length,
+                   GError       **error)
 {
   AqmpClient *self = AQMP_CLIENT (protocol);
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
@@ -132,8 +131,6 @@ frame_json (AqmpProtocol  *protocol,
   if (found <= 0)
     return found;
 
-  priv->scanned_at = data;
-  priv->scanned_length = found;
   *payload_length = aqmp_client_ignores (self, data, found) ? AQMP_PROTOCOL_NO_MESSAGE : (gsize) found;
   return found + aqmp_json_skip_space (data + found, length - found);
 }
@@ -642,7 +639,7 @@ aqmp_client_class_init (AqmpClientClass *klass)
 
   protocol_class->establish_session = aqmp_client_establish_session;
   protocol_class->message_received = aqmp_client_message_received;
-  protocol_class->frame = frame_json;
+  protocol_class->frame = aqmp_client_frame;
 
   install_properties (object_class);
 }

@@ -106,6 +106,8 @@ connect_unix (GSocketAddress  *address,
   g_socket_set_blocking (socket, FALSE);
   if (!g_socket_connect (socket, address, cancellable, error))
     return NULL;
+
+  g_socket_set_blocking (socket, TRUE);
   return g_socket_connection_factory_create_connection (socket);
 }
 
@@ -116,6 +118,9 @@ try_to_connect (GTask *task)
 {
   Attempt *self = g_task_get_task_data (task);
   GCancellable *cancellable = g_task_get_cancellable (task);
+
+  if (g_task_return_error_if_cancelled (task))
+    return;
 
   if (G_IS_UNIX_SOCKET_ADDRESS (self->address))
     {

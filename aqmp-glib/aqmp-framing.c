@@ -88,7 +88,7 @@ aqmp_framing_commit (AqmpFraming *self,
   self->recent_peak = MAX (self->recent_peak, self->end);
 }
 
-/* Called between messages, when little or nothing is held. Giving memory back at once after each big message would make
+/* Called between messages, or whatever else was framed, when little or nothing is held. Giving memory back at once after each big message would make
    a stream of big messages pay for growing each time, so it waits until they have stopped coming. */
 static void
 consider_shrinking (AqmpFraming *self)
@@ -148,10 +148,27 @@ take_payload (AqmpFraming *self,
   resize (self, SMALLEST_BUFFER);
   memcpy (self->data, whole + consumed, rest);
   self->end = rest;
+  self->filled = FALSE;
   self->recent_peak = rest;
   self->settled = 0;
 
   return g_bytes_new_take (trim (whole, capacity, payload_length), payload_length);
+}
+
+/* As if the message that was skipped had taken its buffer with it. */
+static void
+drop_big_buffer (AqmpFraming *self,
+                 gsize        skipped)
+{
+  if (self->start < self->end || self->capacity <= 16 * SMALLEST_BUFFER)
+    return;
+
+  g_clear_pointer (&self->data, g_free);
+  self->capacity = self->start = self->end = 0;
+  self->filled = FALSE;
+  self->expected = skipped + skipped / 8;
+  self->recent_peak = 0;
+  self->settled = 0;
 }
 
 static gboolean
@@ -207,6 +224,7 @@ aqmp_framing_next (AqmpFraming    *self,
       if (payload_length == AQMP_FRAMING_NO_MESSAGE)
         {
           self->start += consumed;
+          drop_big_buffer (self, consumed);
           consider_shrinking (self);
           continue;
         }

@@ -41,7 +41,7 @@ typedef struct
   guint64  is_object[AQMP_JSON_MAX_DEPTH / 64];  /* by depth; never cleared */
 } AqmpJsonScan;
 
-/* @names: (nullable), NULL-terminated, at most AQMP_JSON_MAX_NAMES, outlives the scan; compared after decoding escapes. */
+/* @names: (nullable), NULL-terminated, none of them empty, at most AQMP_JSON_MAX_NAMES, outlives the scan; compared after decoding escapes. */
 void        aqmp_json_scan_init     (AqmpJsonScan        *scan,
                                      const char * const  *names);
 

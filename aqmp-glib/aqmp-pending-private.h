@@ -58,7 +58,7 @@ struct _AqmpCall
   GUnixFDList  *fds;         /* (owned) (nullable): until it is queued for writing */
   GString      *held_text;   /* (owned) (nullable): of its command, while it is held back */
   GList         link;        /* in one of the table's queues */
-  AqmpCall     *next;        /* (unowned) (nullable): in its bucket of the table */
+  AqmpCall     *next;        /* (unowned) (nullable): in its bucket of the table, which holds no references */
 };
 
 /* @result: (transfer full) */
@@ -113,7 +113,7 @@ AqmpCall *aqmp_pending_find_sole    (AqmpPending       *self,
 /* The call stays for its reply, but nobody waits for it. */
 void      aqmp_pending_abandon      (AqmpPending       *self,
                                      AqmpCall          *call);
-/* The one way out: it is ENDED; the reference passes to the caller, who stops the watch and then returns the task. */
+/* The one way out: it is ENDED; the reference passes to the caller, who stops the watch and then returns the result. */
 void      aqmp_pending_remove       (AqmpPending       *self,
                                      AqmpCall          *call);
 

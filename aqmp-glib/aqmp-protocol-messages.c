@@ -73,7 +73,6 @@ on_frame (gpointer       user_data,
 
   /* What the frame function remembers of the message before, it may forget now. */
   priv->framed = NULL;
-  priv->framed_at = data;
 
   aqmp_protocol_enter_vfunc (self);
   consumed = AQMP_PROTOCOL_GET_CLASS (self)->frame (self, data, length, scanned, at_eof, payload_length, &local_error);
@@ -186,12 +185,9 @@ aqmp_protocol_is_passing_on (AqmpProtocol *self)
 
 gboolean
 aqmp_protocol_is_as_framed (AqmpProtocol *self,
-                            GBytes       *message,
-                            const guint8 *data)
+                            GBytes       *message)
 {
-  AqmpProtocolPrivate *priv = aqmp_protocol_get_private (self);
-
-  return priv->framed == message && priv->framed_at == data;
+  return aqmp_protocol_get_private (self)->framed == message;
 }
 
 /* --- Out ---------------------------------------------------------------------------------------------------------- */

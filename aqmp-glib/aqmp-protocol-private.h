@@ -99,7 +99,6 @@ typedef struct
   gboolean       over;                /* DISCONNECTING, and the session was torn down */
   gboolean       filtering;           /* inside filter_outbound */
   GBytes        *framed;              /* (unowned) (nullable): being delivered just as the framing found it */
-  const guint8  *framed_at;           /* where that was, which may be gone */
   GSource       *flush_timeout_source; /* (owned) (nullable) */
   GSource       *finish_source;       /* (owned) (nullable): will end a disconnect */
   guint          n_vfuncs;            /* virtual functions that are running */
@@ -158,10 +157,9 @@ guint64       aqmp_protocol_get_written_token     (AqmpProtocol  *self);
 void          aqmp_protocol_set_last_byte_apart   (AqmpProtocol  *self,
                                                    gboolean       last_byte_apart);
 
-/* Inside message_received: whether @message is the very one that the frame function found last, in what it got at @data. */
+/* Inside message_received: whether @message is the very one that the frame function found last. */
 gboolean      aqmp_protocol_is_as_framed          (AqmpProtocol  *self,
-                                                   GBytes        *message,
-                                                   const guint8  *data);
+                                                   GBytes        *message);
 
 /* Inside frame: whether the message would go to message_received, and nobody else see it. */
 gboolean      aqmp_protocol_is_passing_on         (AqmpProtocol  *self);

@@ -208,7 +208,7 @@ test_seen_by_wire_log (void)
   g_test_trap_assert_passed ();
 }
 
-/* A frame function that does not chain up, and one that does with other bytes: of the same length, too. */
+/* A frame function that does not chain up, and one that does with other bytes of the same length. */
 static void
 test_own_framing (gconstpointer scans_too)
 {

@@ -401,6 +401,42 @@ test_full_backlog_until_timeout (void)
   end_object (&protocol);
 }
 
+static gboolean
+set_flag (gpointer user_data)
+{
+  *(gboolean *) user_data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+/* Who has given up does not come later all the same: a server of QMP has room for one only. */
+static void
+test_full_backlog_given_up (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  LineProtocol *protocol = line_protocol_new ();
+  g_autoptr (GError) error = NULL;
+  gboolean waited = FALSE;
+
+  mock_fill_backlog (mock);
+  aqmp_protocol_set_connect_timeout (AQMP_PROTOCOL (protocol), 30);
+  g_assert_false (connect_session (protocol, mock, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+
+  mock_drain_backlog (mock);
+  g_timeout_add (100, set_flag, &waited);
+  test_wait_until (waited);
+
+  mock_accept (mock);
+  mock_expect_bytes (mock, "hi\n", -1);
+  mock_close (mock);
+  aqmp_protocol_set_connect_timeout (AQMP_PROTOCOL (protocol), 0);
+  line_protocol_set (protocol, LINE_ESTABLISH_SESSION, LINE_HANDSHAKE);
+  g_assert_false (connect_session (protocol, mock, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED);
+  end_object (&protocol);
+}
+
 static void
 test_silent_peer (void)
 {
@@ -536,6 +572,7 @@ main (int    argc,
   g_test_add_func ("/protocol/S4/cancelled-afterwards-does-not-matter", test_cancelled_afterwards);
   g_test_add_func ("/protocol/S4/full-backlog-is-tried-again", test_full_backlog_is_tried_again);
   g_test_add_func ("/protocol/S4/full-backlog-until-connect-timeout", test_full_backlog_until_timeout);
+  g_test_add_func ("/protocol/S4/full-backlog-given-up", test_full_backlog_given_up);
   g_test_add_func ("/protocol/S4/silent-peer-until-connect-timeout", test_silent_peer);
   g_test_add_func ("/protocol/S4/connect-timeout-spans-both-phases", test_timeout_spans_both_phases);
   g_test_add_func ("/protocol/S4/connect-timeout-ends-with-the-attempt", test_no_timeout_once_running);

@@ -685,6 +685,30 @@ test_shrinks_when_skipping (void)
   aqmp_framing_clear (&framing);
 }
 
+/* One that was big leaves no big buffer behind, either. */
+static void
+test_big_is_skipped (void)
+{
+  g_autofree char *text = g_strnfill (1024 * 1024, '#');
+  AqmpFraming framing;
+  g_autoptr (GString) out = g_string_new (NULL);
+  gsize room;
+
+  text[1024 * 1024 - 1] = '\n';
+  aqmp_framing_init (&framing);
+  push (&framing, text, 1024 * 1024);
+  take_all (&framing, NO_LIMIT, FALSE, frame_commented, out);
+  g_assert_cmpstr (out->str, ==, "");
+  g_assert_cmpuint (framing.capacity, ==, 0);
+
+  push (&framing, "next\n", 5);
+  take_all (&framing, NO_LIMIT, FALSE, frame_commented, out);
+  g_assert_cmpstr (out->str, ==, "[next]");
+  aqmp_framing_reserve (&framing, &room);
+  g_assert_cmpuint (framing.capacity, ==, SMALL);
+  aqmp_framing_clear (&framing);
+}
+
 /* From a peer that always has more to say than is asked for, more is asked for; but not ever more. */
 static void
 test_bigger_pieces (void)
@@ -809,6 +833,7 @@ main (int   argc,
   g_test_add_func ("/framing/M4/big-is-not-copied", test_big_is_not_copied);
   g_test_add_func ("/framing/M4/shrinks", test_shrinks);
   g_test_add_func ("/framing/M4/shrinks-when-skipping", test_shrinks_when_skipping);
+  g_test_add_func ("/framing/M4/big-is-skipped", test_big_is_skipped);
   g_test_add_func ("/framing/bigger-pieces", test_bigger_pieces);
   g_test_add_func ("/framing/M4/shrinks-around-remainder", test_shrinks_around_remainder);
   g_test_add_func ("/framing/M4/does-not-flap", test_does_not_flap);
