@@ -256,12 +256,24 @@ def _told(protocol, name, exception):
                     f'{type(exception).__name__}{said}')
 
 
+def _refuse_awaitable(result):
+    """Nobody would await it, and to C it would be true."""
+    if not inspect.isawaitable(result):
+        return
+    if inspect.iscoroutine(result):
+        result.close()              # or else Python warns that it was never awaited
+    kind = 'a coroutine' if inspect.iscoroutine(result) else f'something to await ({type(result).__name__})'
+    raise TypeError(f'it returned {kind}, but messages do not wait: only do_establish_session() can be '
+                    'asynchronous, and must be an "async def" itself')
+
+
 def _fallible(name, function):
     """A virtual function whose exceptions say in C what they say, and that may return bytes for GLib.Bytes."""
     @functools.wraps(function)
     def call(self, argument):
         try:
             result = function(self, argument)
+            _refuse_awaitable(result)
         except Exception as e:
             raise _told(self, name, e) from e
         return GLib.Bytes.new(result) if isinstance(result, bytes) else result
