@@ -365,6 +365,74 @@ class Waiting(TestCase):
         with self.session():
             self.in_each_way(main)
 
+    def test_cancelled_attempt(self):
+        """When it is over, the next can begin."""
+        async def give_up(begin, *args):
+            task = asyncio.ensure_future(begin(*args))
+            await asyncio.sleep(0)
+            self.assertTrue(task.cancel())
+            self.assertTrue(task.cancel())
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertTrue(task.cancelled())
+            self.assertFalse(task.cancel())
+            self.assertEqual(self.client.get_runstate(), Aqmp.Runstate.IDLE)
+
+        async def call(path):
+            await self.client.connect_to(path)
+
+        async def main():
+            with tempfile.TemporaryDirectory() as directory, answering.listening(directory) as path:
+                await give_up(self.client.connect_to, path)
+                await give_up(self.client.accept_from, os.path.join(directory, 'ours.sock'))
+                await give_up(call, path)
+                with lines.peer(lines.silent) as it:
+                    await give_up(self.client.open, it.stream)
+                with self.assertRaises(TimeoutError), lines.peer(lines.silent) as it:
+                    await asyncio.wait_for(self.client.open(it.stream), 0.01)
+                await self.client.connect_to(path)
+                await self.client.execute('echo')
+                await self.client.close()
+        self.in_each_way(main)
+
+    def test_attempt_cancelled_too_late(self):
+        """The session is closed that nobody wants, whenever the cancellation came."""
+        async def main():
+            with tempfile.TemporaryDirectory() as directory, answering.listening(directory) as path:
+                for n in range(30):
+                    attempt = self.client.connect_to(path)
+                    for _ in range(n):
+                        await asyncio.sleep(0)
+                    cancelled = attempt.cancel()
+                    if cancelled:
+                        with self.assertRaises(asyncio.CancelledError):
+                            await attempt
+                        self.assertEqual(self.client.get_runstate(), Aqmp.Runstate.IDLE)
+                    await asyncio.wait([attempt])
+                    await self.client.close()
+
+                attempt = self.client.connect_to(path)
+                self.client.connect('runstate-changed', lambda *_: attempt.cancel())
+                with self.assertRaises(asyncio.CancelledError):
+                    await attempt
+                self.assertEqual(self.client.get_runstate(), Aqmp.Runstate.IDLE)
+        self.in_each_way(main)
+
+    def test_cancelled_attempt_beside_another(self):
+        with self.session():
+            attempt = self.client.connect_to('/nowhere/qmp.sock')
+            attempt.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                attempt.wait(tap.BOUND)
+            self.assert_works()
+
+    def test_wait_timeout_of_attempt(self):
+        with lines.peer(lines.silent) as it:
+            with self.assertRaises(TimeoutError):
+                self.client.open(it.stream).wait(0.01)
+        with self.session():
+            self.assert_works()
+
     def test_cancelled_unsent(self):
         with self.session() as server:
             call = self.client.execute('never')

@@ -87,10 +87,50 @@ def _with_state(error, protocol, required):
 # --- Operations ---
 
 
-def _begin(source, name, *args, convert=None, protocol=None, required=None, unwanted=None):
+class Attempt(Operation):
+    """An attempt at a session. When it is cancelled it goes on, as a task does, until the protocol is idle: only then can there be
+    another."""
+
+    __slots__ = ('_given_up', '_message', '_protocol')
+
+    def __init__(self, protocol, *, loop):
+        super().__init__(loop=loop)
+        self._given_up, self._message, self._protocol = False, None, protocol
+
+    def cancel(self, msg=None):
+        if self.done():
+            return False
+        self._given_up, self._message = True, msg
+        self._cancellable.cancel()
+        return True
+
+    def _end_cancelled(self, *_):
+        asyncio.Future.cancel(self, self._message)
+
+    def _take_protocol(self):
+        """Those who keep the operation need not keep that."""
+        protocol, self._protocol = self._protocol, None
+        return protocol
+
+    def set_result(self, result):
+        protocol = self._take_protocol()
+        if self._given_up:          # too late: there is a session that nobody wants
+            protocol.disconnect_async(None, self._end_cancelled)
+        else:
+            super().set_result(result)
+
+    def set_exception(self, exception):
+        self._take_protocol()
+        if self._given_up:
+            self._end_cancelled()
+        else:
+            super().set_exception(exception)
+
+
+def _begin(source, name, *args, convert=None, protocol=None, required=None, unwanted=None, operation=None):
     """Begins source.<name>_async(*args), and has it finished. convert() makes the result of it, which is None otherwise; unwanted()
     gets what came after all although it was cancelled."""
-    operation = Operation(loop=current_loop())
+    operation = operation or Operation(loop=current_loop())
     operation._what = name.replace('_', '-')
     operation._cancellable = cancellable = Gio.Cancellable()
     finish = getattr(source, f'{name}_finish')
@@ -386,19 +426,22 @@ class Protocol(Aqmp.Protocol):
     def _session(self, name, *args, required=Aqmp.Runstate.IDLE, convert=None):
         return _begin(self, name, *args, protocol=self, required=required, convert=convert)
 
+    def _attempt(self, name, *args, required=Aqmp.Runstate.IDLE):
+        return _begin(self, name, *args, protocol=self, required=required, operation=Attempt(self, loop=current_loop()))
+
     def connect_to(self, address):
         """Connects to an address: "/run/vm.sock", "localhost:4444", or a Gio.SocketConnectable."""
-        return self._session('connect', _address(address))
+        return self._attempt('connect', _address(address))
 
     def open(self, stream):
         """Begins a session on a Gio.IOStream that is connected."""
-        return self._session('open', stream)
+        return self._attempt('open', stream)
 
     def accept_from(self, address=None):
         """Listens at an address, and accepts the first peer. Without one, that which start_server() was given."""
         if address is None:
-            return self._session('accept', required=Aqmp.Runstate.CONNECTING)
-        return self._session('start_server_and_accept', _address(address, Gio.SocketAddress))
+            return self._attempt('accept', required=Aqmp.Runstate.CONNECTING)
+        return self._attempt('start_server_and_accept', _address(address, Gio.SocketAddress))
 
     def close(self):
         """Ends the session, or the attempt at one; if the session has failed, the error says why."""
