@@ -419,7 +419,8 @@ class Waiting(TestCase):
         return self.client.execute_and_wait('say', {'text': text, 'n': 2 ** 64 - 1}, *args, **keywords)
 
     def test_execute_and_wait(self):
-        first = '{"event": "A"}{"event": "B", "data": {"n": 1}}{"event": "B", "data": {"n": 2}}{"return": 18446744073709551615, "id": ID}'
+        first = '{"event": "A"}{"event": "B", "data": {"n": 1}}{"event": "B", "data": {"n": 2}}' \
+            '{"return": 18446744073709551615, "id": ID}'
 
         async def main():
             event, reply = await self.say_and_wait(first, ['B', 'C'], data={'n': 2})
