@@ -87,10 +87,11 @@ def listening(directory):
     path = os.path.join(directory, 'answering.sock')
 
     def serve():
-        while True:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(ConnectionError):
-                Answering()(connection, None)
+        with contextlib.suppress(OSError):      # closed
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(ConnectionError):
+                    Answering()(connection, None)
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

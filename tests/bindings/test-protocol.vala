@@ -60,12 +60,12 @@ class Chat : Protocol {
         return base.message_received (message);
     }
 
-    protected override Bytes? filter_inbound (Bytes message) throws Error {
+    protected override Bytes filter_inbound (Bytes message) throws Error {
         may_break ("filter_inbound");
         return base.filter_inbound (new Bytes (text_of (message).down ().data));
     }
 
-    protected override Bytes? filter_outbound (Bytes message) throws Error {
+    protected override Bytes filter_outbound (Bytes message) throws Error {
         may_break ("filter_outbound");
         return base.filter_outbound (new Bytes (text_of (message).up ().data));
     }

@@ -158,7 +158,7 @@ class Filtering : Client {
     public uint n_refused;
     public bool refusing;
 
-    public override Bytes? filter_inbound (Bytes message) throws GLib.Error {
+    public override Bytes filter_inbound (Bytes message) throws GLib.Error {
         if (refusing)
             try {
                 execute_sync ("query-name", null, NONE, null);

@@ -184,9 +184,59 @@ class BadInput(TestCase):
         with self.assertRaisesRegex(TypeError, "the name of an event is a str"):
             self.client.wait_event(1)
 
+    def test_data_of_events(self):
+        """What would be rounded, and so match another event, is refused."""
+        for data in {'n': 2 ** 64 - 1}, {'a': [{'n': -2 ** 63 - 1}]}, {'a': ({'n': 2 ** 63},)}:
+            for wait in (lambda: self.client.wait_event('E', data=data),
+                         lambda: self.client.execute_and_wait('a', None, 'E', data=data)):
+                with self.assertRaisesRegex(ValueError, 'the data cannot have an integer of more than 64 bits.*: -?[0-9]+$'):
+                    wait()
+        for data in [1], 'x', 1:
+            with self.assertRaisesRegex(TypeError, 'the data is a dict, not'):
+                self.client.wait_event(data=data)
+        with self.session():
+            event = self.client.wait_event('E', data={'n': 2 ** 63 - 1, 'a': [-2 ** 63]})
+            self.say('{"event": "E", "data": {"n": 9223372036854775806, "a": [-9223372036854775808]}}'
+                     '{"event": "E", "data": {"n": 9223372036854775807, "a": [-9223372036854775808]}}'
+                     '{"return": {}, "id": ID}').wait()
+            self.assertEqual(event.wait(tap.BOUND).data['n'], 2 ** 63 - 1)
+
+    def test_kinds(self):
+        for saying, function, *args in (
+                ('the id of a job is a str, not NoneType', self.client.job, None),
+                ('what is opened is a Gio.IOStream, .* not NoneType', self.client.open, None),
+                ('there is connect_to', self.client.open, '/run/vm.sock'),
+                ("a message is bytes, not str: 'text'", self.client.write_message, 'text'),
+                (r"fileno\(\), unlike str: 'x'", self.client.execute_raw, '{}', ['x']),
+                ('file descriptors are a list of them, not int: 1', self.client.execute_raw, '{}', 1)):
+            with self.subTest(saying), self.assertRaisesRegex(TypeError, saying):
+                function(*args)
+
+        async def predicate(_):
+            return False
+        for where in 5, predicate:
+            with self.assertRaisesRegex(TypeError, '"where" (is a function that is given an event, not int|cannot be)'):
+                self.client.events(where=where)
+        for timeout in 'x', True, [1]:
+            with self.assertRaisesRegex(TypeError, 'a timeout is a number of seconds, or None, not'):
+                self.client.wait_event(timeout=timeout)
+        with self.assertRaisesRegex(ValueError, 'not NaN'):
+            self.client.wait_event(timeout=float('nan'))
+
+    def test_execute_and_wait(self):
+        for names in (), None, [''], '', ['E', '']:
+            with self.subTest(names), self.assertRaisesRegex(ValueError, "that completes 'a': use execute|never comes"):
+                self.client.execute_and_wait('a', None, names)
+        with self.assertRaisesRegex(ValueError, 'never comes'):
+            self.client.execute_and_wait('a', None, 'E', failure_names=[''])
+        with self.assertRaisesRegex(TypeError, 'the name of an event is a str'):
+            self.client.execute_and_wait('a', None, ['E', 1])
+        with self.assertRaisesRegex(TypeError, "'a' are a dict"):
+            self.client.execute_and_wait('a', [1], 'E')
+
     def test_before_connecting(self):
         for operation in self.client.execute('a'), self.client.execute_raw('{"execute":"a"}'), self.client.wait_event('A'), \
-                self.client.events().next(), self.client.flush():
+                self.client.events().next(), self.client.flush(), self.client.execute_and_wait('a', None, 'A'):
             error = self.assert_error(Aqmp.Error.STATE, operation)
             self.assertIsInstance(error, Aqmp.StateError)
             self.assertEqual((error.state, error.required), (Aqmp.Runstate.IDLE, Aqmp.Runstate.RUNNING))
@@ -364,6 +414,118 @@ class Waiting(TestCase):
             await self.client.execute('hang')
         with self.session():
             self.in_each_way(main)
+
+    def say_and_wait(self, text, *args, **keywords):
+        return self.client.execute_and_wait('say', {'text': text, 'n': 2 ** 64 - 1}, *args, **keywords)
+
+    def test_execute_and_wait(self):
+        first = '{"event": "A"}{"event": "B", "data": {"n": 1}}{"event": "B", "data": {"n": 2}}' \
+            '{"return": 18446744073709551615, "id": ID}'
+
+        async def main():
+            event, reply = await self.say_and_wait(first, ['B', 'C'], data={'n': 2})
+            self.assertEqual((event.name, event.data, reply), ('B', {'n': 2}, 2 ** 64 - 1))
+            event, reply = await self.say_and_wait('{"return": {}, "id": ID}{"event": "C"}', 'C', timeout=tap.BOUND)
+            self.assertEqual((event.name, reply), ('C', {}))
+            waiting = asyncio.ensure_future(self.say_and_wait('{"return": {}, "id": ID}', 'C'))
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await waiting
+            self.assertEqual(await self.client.execute('echo', a=1), {'a': 1})
+        with self.session():
+            self.in_each_way(main)
+
+    def test_execute_and_wait_fails(self):
+        error = '{"event": "A"}{"error": {"class": "X", "desc": "Y"}, "id": ID}'
+        told = []
+        loop = self.client.wait_runstate(Aqmp.Runstate.RUNNING).get_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        self.addCleanup(loop.set_exception_handler, None)
+        self.addCleanup(lambda: self.assertEqual((gc.collect(), told)[1], []))
+        with self.session() as server:
+            with self.assertRaises(Aqmp.ExecuteError) as context:
+                self.say_and_wait(error, 'A').wait(tap.BOUND)
+            self.assertEqual(context.exception.error_class, 'X')
+            with self.assertRaises(Aqmp.ExecuteError):      # and nobody waits for the event
+                self.say_and_wait(error, 'B').wait(tap.BOUND)
+            failure = self.assert_error(Aqmp.Error.EVENT, self.say_and_wait('{"event": "F", "data": {"n": 1}}{"return": {}, "id": ID}',
+                                                                           'A', failure_names='F'))
+            self.assertIn('a failure by the event F: {"n":1}', failure.message)
+            for call in self.say_and_wait('{"return": {}, "id": ID}', 'A', timeout=0.01), \
+                    self.client.execute_and_wait('hang', None, 'A', timeout=0):
+                self.assert_error(Gio.IOErrorEnum.TIMED_OUT, call, domain=Gio.io_error_quark())
+            self.assertEqual(server.seen[-1], 'hang')
+            self.assert_works()
+            self.assert_error(Aqmp.Error.INTERRUPTED, self.client.execute_and_wait('leave', None, 'A'))
+
+    def test_cancelled_attempt(self):
+        """When it is over, the next can begin."""
+        async def give_up(begin, *args):
+            task = asyncio.ensure_future(begin(*args))
+            await asyncio.sleep(0)
+            self.assertTrue(task.cancel())
+            self.assertTrue(task.cancel())
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertTrue(task.cancelled())
+            self.assertFalse(task.cancel())
+            self.assertEqual(self.client.get_runstate(), Aqmp.Runstate.IDLE)
+
+        async def call(path):
+            await self.client.connect_to(path)
+
+        async def main():
+            with tempfile.TemporaryDirectory() as directory, answering.listening(directory) as path:
+                await give_up(self.client.connect_to, path)
+                await give_up(self.client.accept_from, os.path.join(directory, 'ours.sock'))
+                await give_up(call, path)
+                with lines.peer(lines.silent) as it:
+                    await give_up(self.client.open, it.stream)
+                with self.assertRaises(TimeoutError), lines.peer(lines.silent) as it:
+                    await asyncio.wait_for(self.client.open(it.stream), 0.01)
+                await self.client.connect_to(path)
+                await self.client.execute('echo')
+                await self.client.close()
+        self.in_each_way(main)
+
+    def test_attempt_cancelled_too_late(self):
+        """The session is closed that nobody wants, whenever the cancellation came."""
+        async def main():
+            with tempfile.TemporaryDirectory() as directory, answering.listening(directory) as path:
+                for n in range(30):
+                    attempt = self.client.connect_to(path)
+                    for _ in range(n):
+                        await asyncio.sleep(0)
+                    cancelled = attempt.cancel()
+                    if cancelled:
+                        with self.assertRaises(asyncio.CancelledError):
+                            await attempt
+                        self.assertEqual(self.client.get_runstate(), Aqmp.Runstate.IDLE)
+                    await asyncio.wait([attempt])
+                    await self.client.close()
+
+                attempt = self.client.connect_to(path)
+                self.client.connect('runstate-changed', lambda *_: attempt.cancel())
+                with self.assertRaises(asyncio.CancelledError):
+                    await attempt
+                self.assertEqual(self.client.get_runstate(), Aqmp.Runstate.IDLE)
+        self.in_each_way(main)
+
+    def test_cancelled_attempt_beside_another(self):
+        with self.session():
+            attempt = self.client.connect_to('/nowhere/qmp.sock')
+            attempt.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                attempt.wait(tap.BOUND)
+            self.assert_works()
+
+    def test_wait_timeout_of_attempt(self):
+        with lines.peer(lines.silent) as it:
+            with self.assertRaises(TimeoutError):
+                self.client.open(it.stream).wait(0.01)
+        with self.session():
+            self.assert_works()
 
     def test_cancelled_unsent(self):
         with self.session() as server:

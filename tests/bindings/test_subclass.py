@@ -5,7 +5,9 @@
 """Subclasses in Python, as the override makes them: what is raised is told, and establish_session() may be asynchronous."""
 
 import asyncio
+import gc
 import unittest
+import warnings
 
 from lines import Aqmp, Broken, Gio, GLib, Printed, greet, peer, echo, refusal, silent
 import answering
@@ -182,6 +184,30 @@ class Raising(TestCase):
             pass
         self.assertEqual(self.fail_in('message_received', saying='message_received() of Faulty raised Silent', exception=Silent()),
                          [Silent])
+
+    def test_asynchronous(self):
+        """The coroutine would be true: a message that was dealt with, and a call that never returns."""
+        async def function(self, message):
+            return message
+
+        for name in 'message_received', 'filter_inbound', 'filter_outbound':
+            with self.subTest(name):
+                self.assert_refused(name, function, 'raised TypeError: it returned a coroutine, but messages do not wait')
+        self.assert_refused('message_received', lambda self, message: self.flush(), 'raised TypeError: it returned something to await (Operation)')
+
+    def assert_refused(self, name, function, saying):
+        client = type('Waiting', (Aqmp.Client,), {f'do_{name}': function})(negotiate=False, await_greeting=False)
+        with warnings.catch_warnings(record=True) as warned, Printed() as printed, peer(answering.Answering()) as it:
+            warnings.simplefilter('always')
+            with self.assertRaises(GLib.Error):
+                self.open(client, it)
+                client.execute('echo').wait(tap.BOUND)
+            with self.assertRaises(GLib.Error) as context:
+                client.close().wait(tap.BOUND)
+            self.assertIn(f'{name}() of Waiting {saying}', context.exception.message)
+            gc.collect()
+        self.assertEqual([str(warning.message) for warning in warned], [])
+        self.assertEqual(set(printed.types), {TypeError})
 
     def test_in_those_that_cannot_fail(self):
         """It is printed, and the session goes on."""

@@ -54,6 +54,8 @@ async def main() -> int:
         async with client.events('STOP', where=lambda event: event.data is not None) as events:
             async for event in events:
                 print(event.name.upper(), event.timestamp + 1, status, raw)
+        event, reply = await client.execute_and_wait('cont', None, 'RESUME', failure_names=['STOP'], data={}, timeout=1.5)
+        print(event.name.upper(), reply['a'])
         job = client.job('a')
         await job.run()
         print(job.progress + 1.0)
@@ -84,6 +86,7 @@ client = Aqmp.Client()
 client.execute(1)
 client.execute('a', [1])
 client.events(1)
+client.execute_and_wait('a', None)
 text: str = client.execute_raw('a').wait()
 client.levitate()
 Aqmp.run(1)

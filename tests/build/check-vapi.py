@@ -59,6 +59,9 @@ slots = re.findall(r'\(\*(\w+)\)', header)
 virtual = re.findall(r'public virtual .*?(\w+) \(', types['Protocol'])
 tap.ok(slots and sorted(slots) == sorted(virtual), 'every virtual function is there', f'{slots}\n{virtual}')
 
+filters = re.findall(r'public virtual ([\w.?]+) filter_\w+ \(', types['Protocol'])
+tap.ok(filters == ['GLib.Bytes'] * 2, 'filters return a message, and cannot return null: they throw', filters)
+
 tap.ok('ProtocolError' in types and 'Error' not in types, 'no error domain hides GLib.Error', list(types))
 
 # --- what can be left out ---

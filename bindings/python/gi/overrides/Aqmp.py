@@ -8,10 +8,11 @@ and no tree is walked. What takes time is an Operation, which is awaited, or wai
 """
 
 import asyncio
-import collections
+import collections.abc
 import functools
 import inspect
 import json
+import math
 import sys
 import types
 import weakref
@@ -87,10 +88,50 @@ def _with_state(error, protocol, required):
 # --- Operations ---
 
 
-def _begin(source, name, *args, convert=None, protocol=None, required=None, unwanted=None):
+class Attempt(Operation):
+    """An attempt at a session. When it is cancelled it goes on, as a task does, until the protocol is idle: only then can there be
+    another."""
+
+    __slots__ = ('_given_up', '_message', '_protocol')
+
+    def __init__(self, protocol, *, loop):
+        super().__init__(loop=loop)
+        self._given_up, self._message, self._protocol = False, None, protocol
+
+    def cancel(self, msg=None):
+        if self.done():
+            return False
+        self._given_up, self._message = True, msg
+        self._cancellable.cancel()
+        return True
+
+    def _end_cancelled(self, *_):
+        asyncio.Future.cancel(self, self._message)
+
+    def _take_protocol(self):
+        """Those who keep the operation need not keep that."""
+        protocol, self._protocol = self._protocol, None
+        return protocol
+
+    def set_result(self, result):
+        protocol = self._take_protocol()
+        if self._given_up:          # too late: there is a session that nobody wants
+            protocol.disconnect_async(None, self._end_cancelled)
+        else:
+            super().set_result(result)
+
+    def set_exception(self, exception):
+        self._take_protocol()
+        if self._given_up:
+            self._end_cancelled()
+        else:
+            super().set_exception(exception)
+
+
+def _begin(source, name, *args, convert=None, protocol=None, required=None, unwanted=None, operation=None):
     """Begins source.<name>_async(*args), and has it finished. convert() makes the result of it, which is None otherwise; unwanted()
     gets what came after all although it was cancelled."""
-    operation = Operation(loop=current_loop())
+    operation = operation or Operation(loop=current_loop())
     operation._what = name.replace('_', '-')
     operation._cancellable = cancellable = Gio.Cancellable()
     finish = getattr(source, f'{name}_finish')
@@ -153,6 +194,30 @@ def _as_json(what, value):
     except (TypeError, ValueError, RecursionError) as e:
         kind = TypeError if isinstance(e, TypeError) else ValueError
         raise kind(f'{what} cannot be written as JSON: {e}') from e
+
+
+def _check_integers(what, value):
+    """A tree of C has integers of 64 bits with a sign, and doubles for what is beyond."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            values.extend(value)
+        elif isinstance(value, int) and not -2 ** 63 <= value < 2 ** 63:
+            raise ValueError(f'{what} cannot have an integer of more than 64 bits with a sign, which would be rounded: {value}')
+
+
+def _tree(what, value):
+    """A Json.Object, for functions that take no text."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise TypeError(f'{what} is a dict, not {type(value).__name__}: {value!r}')
+    text = _as_json(what, value)
+    _check_integers(what, value)
+    return Aqmp.arguments_parse(text)
 
 
 def _command_text(key, command, arguments, keywords):
@@ -230,12 +295,20 @@ def _execute(client, command, text):
     return execution
 
 
+def _fd(fd):
+    if not isinstance(fd, int) and not hasattr(fd, 'fileno'):
+        raise TypeError(f'a file descriptor is an int, or has fileno(), unlike {type(fd).__name__}: {fd!r}')
+    return fd if isinstance(fd, int) else fd.fileno()
+
+
 def _fd_list(fds):
     if fds is None or isinstance(fds, Gio.UnixFDList):
         return fds
+    if not isinstance(fds, collections.abc.Iterable):
+        raise TypeError(f'file descriptors are a list of them, not {type(fds).__name__}: {fds!r}')
     copies = Gio.UnixFDList()
     for fd in fds:
-        copies.append(fd if isinstance(fd, int) else fd.fileno())
+        copies.append(_fd(fd))
     return copies
 
 
@@ -256,12 +329,24 @@ def _told(protocol, name, exception):
                     f'{type(exception).__name__}{said}')
 
 
+def _refuse_awaitable(result):
+    """Nobody would await it, and to C it would be true."""
+    if not inspect.isawaitable(result):
+        return
+    if inspect.iscoroutine(result):
+        result.close()              # or else Python warns that it was never awaited
+    kind = 'a coroutine' if inspect.iscoroutine(result) else f'something to await ({type(result).__name__})'
+    raise TypeError(f'it returned {kind}, but messages do not wait: only do_establish_session() can be '
+                    'asynchronous, and must be an "async def" itself')
+
+
 def _fallible(name, function):
     """A virtual function whose exceptions say in C what they say, and that may return bytes for GLib.Bytes."""
     @functools.wraps(function)
     def call(self, argument):
         try:
             result = function(self, argument)
+            _refuse_awaitable(result)
         except Exception as e:
             raise _told(self, name, e) from e
         return GLib.Bytes.new(result) if isinstance(result, bytes) else result
@@ -374,19 +459,25 @@ class Protocol(Aqmp.Protocol):
     def _session(self, name, *args, required=Aqmp.Runstate.IDLE, convert=None):
         return _begin(self, name, *args, protocol=self, required=required, convert=convert)
 
+    def _attempt(self, name, *args, required=Aqmp.Runstate.IDLE):
+        return _begin(self, name, *args, protocol=self, required=required, operation=Attempt(self, loop=current_loop()))
+
     def connect_to(self, address):
         """Connects to an address: "/run/vm.sock", "localhost:4444", or a Gio.SocketConnectable."""
-        return self._session('connect', _address(address))
+        return self._attempt('connect', _address(address))
 
     def open(self, stream):
         """Begins a session on a Gio.IOStream that is connected."""
-        return self._session('open', stream)
+        if not isinstance(stream, Gio.IOStream):
+            raise TypeError(f'what is opened is a Gio.IOStream, such as a Gio.SocketConnection, not {type(stream).__name__}: '
+                            f'{stream!r}; for an address there is connect_to()')
+        return self._attempt('open', stream)
 
     def accept_from(self, address=None):
         """Listens at an address, and accepts the first peer. Without one, that which start_server() was given."""
         if address is None:
-            return self._session('accept', required=Aqmp.Runstate.CONNECTING)
-        return self._session('start_server_and_accept', _address(address, Gio.SocketAddress))
+            return self._attempt('accept', required=Aqmp.Runstate.CONNECTING)
+        return self._attempt('start_server_and_accept', _address(address, Gio.SocketAddress))
 
     def close(self):
         """Ends the session, or the attempt at one; if the session has failed, the error says why."""
@@ -406,6 +497,8 @@ class Protocol(Aqmp.Protocol):
 
     def write_message(self, message):
         """Writes a message; while the session is being established."""
+        if not isinstance(message, (bytes, bytearray)):
+            raise TypeError(f'a message is bytes, not {type(message).__name__}: {message!r}')
         return self._session('write_message', GLib.Bytes.new(message), required=Aqmp.Runstate.CONNECTING)
 
     def establish_session(self):
@@ -438,11 +531,80 @@ _allow_super(Protocol)
 __all__.append('Protocol')
 
 
+def _check_str(what, value):
+    if not isinstance(value, str):
+        raise TypeError(f'{what} is a str, not {type(value).__name__}: {value!r}')
+    return value
+
+
 def _names(names):
     for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f'the name of an event is a str, not {type(name).__name__}: {name!r}')
+        _check_str('the name of an event', name)
     return names or None
+
+
+def _some_names(names):
+    """One, or any number of them, for what must not begin if they are wrong."""
+    names = (names,) if isinstance(names, str) else tuple(names or ())
+    if '' in (_names(names) or ()):
+        raise ValueError('an event with an empty name never comes')
+    return names
+
+
+def _milliseconds(timeout):
+    """Of seconds; for the library 0 is for ever, and -1 as long as the property says."""
+    if timeout is None:
+        return -1
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f'a timeout is a number of seconds, or None, not {type(timeout).__name__}: {timeout!r}')
+    if timeout != timeout:
+        raise ValueError('a timeout is a number of seconds, not NaN')
+    return max(1, math.ceil(timeout * 1000)) if timeout < 2 ** 31 / 1000 - 1 else 0
+
+
+def _check_predicate(where):
+    if where is not None and not callable(where):
+        raise TypeError(f'"where" is a function that is given an event, not {type(where).__name__}: {where!r}')
+    if inspect.iscoroutinefunction(where):
+        raise TypeError('"where" cannot be an "async def", as events do not wait')
+
+
+class Completion(Operation):
+    """A command and the event that completes it. What the command says goes first: without it the event would not be there."""
+
+    __slots__ = ('_execution', '_event', '_failure_names')
+
+    def __init__(self, execution, event, failure_names):
+        super().__init__(loop=execution.get_loop())
+        self._execution, self._event, self._failure_names = execution, event, failure_names
+        self._what = f'{execution._what} and event'
+        for part in execution, event:
+            part.add_done_callback(self._on_done)
+
+    def cancel(self, msg=None):
+        if not asyncio.Future.cancel(self, msg):
+            return False
+        self._execution.cancel()
+        self._event.cancel()
+        return True
+
+    def _on_done(self, _part):
+        errors = [part.exception() for part in (self._execution, self._event) if part.done() and not part.cancelled()]
+        if self.done():
+            return
+        if any(errors):
+            self.set_exception(next(filter(None, errors)))
+            self._execution.cancel()
+            self._event.cancel()
+        elif self._execution.done() and self._event.done():
+            self._settle(self._event.result())
+
+    def _settle(self, event):
+        if event.name in self._failure_names:
+            self.set_exception(_failure(Aqmp.Error.EVENT, f'The server reports a failure by the event {event.name}: '
+                                        f'{_encode(event.data)[:200]}'))
+        else:
+            self.set_result((event, self._execution.result()))
 
 
 class Client(Aqmp.Client):
@@ -470,6 +632,7 @@ class Client(Aqmp.Client):
     def events(self, *names, where=None, max_pending=None):
         """Listens for events, from now on: those with these names, or all, for which where(event) is true. To be iterated over,
         with "async for" or "for", and used as a context manager."""
+        _check_predicate(where)
         listener = self.listen(_names(names), (lambda event, *_: bool(where(event))) if where else None)
         listener._client_ref = weakref.ref(self)
         if max_pending is not None:
@@ -479,14 +642,23 @@ class Client(Aqmp.Client):
     def wait_event(self, *names, data=None, timeout=None):
         """Waits for the next event with one of these names, or any, whose data has what this dictionary has; for so many seconds
         at the most."""
-        subset = Aqmp.arguments_parse(_as_json('the data', data)) if data is not None else None
-        milliseconds = -1 if timeout is None else max(0, int(timeout * 1000))
-        return _begin(self, 'wait_event', _names(names), subset, milliseconds, convert=lambda event: event, protocol=self,
-                      required=Aqmp.Runstate.RUNNING)
+        return _begin(self, 'wait_event', _names(names), _tree('the data', data), _milliseconds(timeout),
+                      convert=lambda event: event, protocol=self, required=Aqmp.Runstate.RUNNING)
+
+    def execute_and_wait(self, command, arguments, names, *, failure_names=(), data=None, timeout=None):
+        """Executes a command, and waits for the event that completes what it has begun: with one of these names, and data that has
+        what this dictionary has; for so many seconds at the most. The result is that event and what the command returns. An event
+        with one of the other names is a failure."""
+        names, failure_names = _some_names(names), _some_names(failure_names)
+        if not names:
+            raise ValueError(f'without the name of an event there is nothing that completes {command!r}: use execute()')
+        text = _command_text('execute', command, arguments, {})
+        event = self.wait_event(*names, *failure_names, data=data, timeout=timeout)
+        return Completion(_execute(self, command, text), event, failure_names)
 
     def job(self, id):
         """The job with this id, whether there is one yet or not. Ask for it before the command that begins it."""
-        return Aqmp.Job.new(self, id)
+        return Aqmp.Job.new(self, _check_str('the id of a job', id))
 
 
 Client = override(Client)
