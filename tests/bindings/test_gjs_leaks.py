@@ -43,23 +43,30 @@ def bytes_left(kind, count=50000):
 class Leaks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.allowed = bytes_left('gio', 100000)
+        cls.allowed = max(0, bytes_left('gio', 100000)) + SOME_STEPS
+
+    def check(self, kind, count=50000, more=0):
+        """What leaks does so each time; but when the heap of a busy machine is collected, and grows, is chance."""
+        left = []
+        while not left or min(left) >= self.allowed + more:
+            self.assertLess(len(left), 3, f'{kind} leaves {left} bytes a call, allowed are {self.allowed + more}')
+            left.append(bytes_left(kind, count))
 
     def test_execute(self):
-        self.assertLess(bytes_left('execute', 100000), self.allowed + SOME_STEPS)
+        self.check('execute', 100000)
 
     def test_garbage_that_is_left_to_the_library(self):
         """It does not hang, and what there is of it is bounded."""
-        self.assertLess(bytes_left('uncollected', 20000), self.allowed + 10 * SOME_STEPS)
+        self.check('uncollected', 20000, 9 * SOME_STEPS)
 
     def test_arguments(self):
-        self.assertLess(bytes_left('arguments'), self.allowed + SOME_STEPS)
+        self.check('arguments')
 
     def test_cancelled(self):
-        self.assertLess(bytes_left('cancelled'), self.allowed + SOME_STEPS)
+        self.check('cancelled')
 
     def test_events(self):
-        self.assertLess(bytes_left('events'), self.allowed + SOME_STEPS)
+        self.check('events')
 
 
 if __name__ == '__main__':
