@@ -9,7 +9,7 @@
 
 /* exported _init */
 
-const {Gio, GLib, GObject, Json} = imports.gi;
+const {Gio, GLib, GObject} = imports.gi;
 const System = imports.system;
 const json = imports.overrides._aqmpJson;
 
@@ -18,6 +18,8 @@ let Aqmp = null;
 
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
+
+const MAX_UINT = 2 ** 32 - 1;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', {fatal: true});
@@ -379,6 +381,10 @@ class Operation {
         });
     }
 
+    blocked(self, args, options) {
+        return this.call(self, args, options, () => this.block.call(self, ...args, options.cancellable ?? null));
+    }
+
     /** As a promise. Errors come out of here, and not out of the callback, where nobody could see who has called. */
     async promise(self, given) {
         const [args, options] = this.read(`${this.name}()`, given);
@@ -393,8 +399,7 @@ class Operation {
     blocking(self, given) {
         const [args, options] = this.read(`${this.name}Sync()`, given);
         try {
-            return this.convert(this.call(self, args, options, () => this.block.call(self, ...args, options.cancellable ?? null)),
-                options);
+            return this.convert(this.blocked(self, args, options), options);
         } catch (error) {
             throw this.told(error, self);
         }
@@ -421,6 +426,133 @@ class Operation {
             };
         }
         return methods;
+    }
+}
+
+/** An event that completes a command, or says that it has failed. */
+class Completion {
+    /**
+     * @param {Aqmp.Client} client - whose it is
+     * @param {object} wanted - which events those are
+     * @param {string[]} wanted.names - what they are called, of both kinds
+     * @param {?string[]} wanted.failureNames - what those are called that say that it has failed
+     * @param {?Json.Object} wanted.data - what their data has to have
+     * @param {{cancellable: Gio.Cancellable, timeout: number}} options - what gives up waiting
+     */
+    constructor(client, wanted, {cancellable, timeout}) {
+        Object.assign(this, {client}, wanted, {cancellable: cancellable ?? null, timeout: timeout ?? client.call_timeout});
+        this.deadline = GLib.get_monotonic_time() + 1000 * this.timeout;
+        this.listener = client.listen(this.names, null);
+        this.listener.max_pending = MAX_UINT;
+        this.isLate = false;
+    }
+
+    isWanted(event) {
+        return this.data === null || event.matches(this.data);
+    }
+
+    timedOut() {
+        return new GLib.Error(Gio.IOErrorEnum, Gio.IOErrorEnum.TIMED_OUT, `Timed out after ${this.timeout} ms`);
+    }
+
+    /** The event, unless that is one of a failure. */
+    check(event) {
+        if (!this.failureNames?.includes(event.name))
+            return event;
+        const data = event.data === null ? '' : `: ${describe(event.data)}`;
+        throw failure(Aqmp.Error.EVENT, `The server reports a failure by the event ${event.name}${data}`);
+    }
+
+    startTimer() {
+        if (this.timeout === 0)
+            return;
+        this.timer = GLib.timeout_add(GLib.PRIORITY_DEFAULT, this.timeout, () => {
+            this.timer = null;
+            this.isLate = true;
+            this.listener.stop();
+            return GLib.SOURCE_REMOVE;
+        });
+    }
+
+    next() {
+        return new Promise((resolve, reject) => {
+            this.listener.next_async(this.cancellable, (listener, result) => {
+                try {
+                    resolve(listener.next_finish(result));
+                } catch (error) {
+                    reject(this.isLate ? this.timedOut() : error);
+                }
+            });
+        });
+    }
+
+    /** Waits from now on. */
+    async come() {
+        this.startTimer();
+        for (;;) {
+            const event = await this.next();
+            if (this.isWanted(event))
+                return event;
+        }
+    }
+
+    /** Blocks until there is an event in the listener, but not for longer than there is time; the listener alone has no limit. */
+    waitForAny() {
+        const {CONNECTING, RUNNING} = Aqmp.Runstate;
+        const isAlive = [CONNECTING, RUNNING].includes(this.client.runstate);
+        if (this.timeout === 0 || this.listener.get_n_pending() > 0 || !isAlive)
+            return;
+        const left = Math.ceil((this.deadline - GLib.get_monotonic_time()) / 1000);
+        try {
+            this.client.wait_event_sync(this.names, null, Math.max(left, 1), this.cancellable);
+        } catch (error) {
+            const isTimeout = error instanceof GLib.Error && error.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.TIMED_OUT);
+            throw isTimeout ? this.timedOut() : error;
+        }
+    }
+
+    /** Blocks until it has come. */
+    comeSync() {
+        for (;;) {
+            this.waitForAny();
+            const event = this.listener.next_sync(this.cancellable);
+            if (this.isWanted(event))
+                return event;
+        }
+    }
+
+    stop() {
+        if (this.timer)
+            GLib.source_remove(this.timer);
+        this.timer = null;
+        this.listener.stop();
+    }
+}
+
+/** A command, and the event that completes it. As in C, but that the reply is read here: nothing in it is lost. */
+class CompletedCommand extends Operation {
+    /** What the command says goes first: without it the event would not be there. */
+    async started(self, [wanted, ...command], options) {
+        const completion = new Completion(self, wanted, options);
+        try {
+            const replied = super.started(self, command, options);
+            const coming = completion.come();
+            coming.catch(() => {});         // if the command fails, nobody waits for it
+            const reply = resultOf(await replied, options);
+            return {event: completion.check(await coming), reply};
+        } finally {
+            completion.stop();
+        }
+    }
+
+    blocked(self, [wanted, ...command], options) {
+        const completion = new Completion(self, wanted, options);
+        try {
+            const reply = resultOf(super.blocked(self, command, options), options);
+            return {event: completion.check(completion.comeSync()), reply};
+        } finally {
+            completion.stop();
+        }
     }
 }
 
@@ -711,6 +843,17 @@ function splitNames(what, given, known) {
     return [checkNames(hasOptions ? given.slice(0, -1) : given), checkOptions(what, hasOptions ? last : null, known)];
 }
 
+/** Which events executeAndWait() waits for. */
+function wantedEvents(given, {failureNames, data}) {
+    const completing = checkNames([given].flat());
+    if (completing.length === 0)
+        throw new TypeError('executeAndWait() takes at least one name of an event, which completes the command');
+    const names = [...completing, ...checkNames(failureNames ?? [])];
+    if (names.includes(''))
+        throw new GLib.Error(Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT, 'An event with an empty name never comes');
+    return {names, failureNames: failureNames ?? null, data: toTree('data', data)};
+}
+
 function predicate(where) {
     return event => {
         try {
@@ -763,19 +906,18 @@ function extendClient() {
             prepare: (message, {fds}) => [rawText(message), toDescriptors(fds)],
             convert: toText,
         }],
-        /** executeAndWait(command, arguments, names, {failureNames, data, timeout, cancellable, bigint}): executes a command, and
-         * waits for the event that completes what it has begun. The result is {event, reply}. */
-        executeAndWait: ['execute_and_wait', {
-            positional: 3,
-            options: ['failureNames', 'data', 'timeout', 'cancellable', 'bigint'],
-            required: RUNNING,
-            prepare: (name, args, names, {failureNames, data, timeout}) => [
-                checkString('the name of a command', name), toTree(`${name}: arguments`, args),
-                checkNames([names].flat()), failureNames ? checkNames(failureNames) : null, toTree('data', data), timeout ?? -1,
-            ],
-            convert: ([event, reply], {bigint}) => ({event, reply: json.read(Json.to_string(reply, false), bigint)}),
-        }],
     });
+
+    /* executeAndWait(command, arguments, names, {failureNames, data, timeout, cancellable, bigint}): executes a command, and waits for
+     * the event that completes what it has begun. The result is {event, reply}. */
+    extend(Aqmp.Client, new CompletedCommand('executeAndWait', Aqmp.Client, 'execute_raw', {
+        positional: 3,
+        options: ['failureNames', 'data', 'timeout', 'cancellable', 'bigint'],
+        required: RUNNING,
+        samplesTimeout: true,
+        prepare: (name, args, names, options) => [wantedEvents(names, options), commandText('execute', name, args), null],
+        convert: result => result,
+    }).methods());
 
     extend(Aqmp.Client, {
         ...chainUps(Aqmp.Client),
