@@ -557,7 +557,7 @@ class CompletedCommand extends Operation {
 }
 
 function nameOf(object) {
-    return object.constructor.name.replace('_', '.');
+    return (object.constructor.name || GObject.type_name(object.constructor.$gtype)).replace('_', '.');
 }
 
 /** Adds methods and getters to a class, which for loops over what it has do not see. */
@@ -588,15 +588,18 @@ function thrown(protocol, hook, exception) {
     return failure(Aqmp.Error.FAILED, `${what} threw ${exception instanceof Error ? exception : describe(exception)}`);
 }
 
+function refusePromise(result) {
+    if (isPromise(result)) {
+        result.then(undefined, () => {});
+        throw new TypeError('it returned a promise, but messages do not wait: only establishSession() can be asynchronous');
+    }
+    return result;
+}
+
 /** Calls what a subclass has; not asynchronously, as the messages that come next do not wait. */
-function callHook(protocol, hook, ...args) {
+function callHook(protocol, hook, method, ...args) {
     try {
-        const result = protocol[hook](...args);
-        if (isPromise(result)) {
-            result.then(undefined, () => {});
-            throw new TypeError('it returned a promise, but messages do not wait: only establishSession() can be asynchronous');
-        }
-        return result;
+        return refusePromise(method.apply(protocol, args));
     } catch (exception) {
         throw thrown(protocol, hook, exception);
     }
@@ -614,66 +617,71 @@ function checkPromise(protocol) {
     }
 }
 
+function refusal(protocol) {
+    return failure(Aqmp.Error.FAILED, `establishSession() of ${nameOf(protocol)} returned false`);
+}
+
 function finishLater(protocol, task, promise) {
-    promise.then(() => task.return_boolean(true),
+    promise.then(result => result === false ? task.return_error(refusal(protocol)) : task.return_boolean(true),
         exception => task.return_error(thrown(protocol, 'establishSession', exception)));
     checkPromise(protocol);
     return true;
 }
 
-/** What GObject.registerClass() finds where a subclass has one of the methods below. */
+/** What GObject.registerClass() finds where a subclass has one of the methods below. They are given that method: not what an object
+ * has by this name, which may be that of a class further down. */
 const IMPLEMENTATIONS = {
-    establishSession(task) {
+    establishSession(method, task) {
         let result;
         try {
-            result = this.establishSession(task.get_cancellable());
+            result = method.call(this, task.get_cancellable());
         } catch (exception) {
             throw thrown(this, 'establishSession', exception);
         }
         if (isPromise(result))
             return finishLater(this, task, result);
         if (result === false)
-            return false;
+            throw refusal(this);
         task.return_boolean(true);
         return true;
     },
 
-    messageReceived(message) {
-        return callHook(this, 'messageReceived', message.toArray()) !== false;
+    messageReceived(method, message) {
+        return callHook(this, 'messageReceived', method, message.toArray()) !== false;
     },
 
-    filterInbound(message) {
-        return filtered(this, 'filterInbound', message);
+    filterInbound(method, message) {
+        return filtered(this, 'filterInbound', method, message);
     },
 
-    filterOutbound(message) {
-        return filtered(this, 'filterOutbound', message);
+    filterOutbound(method, message) {
+        return filtered(this, 'filterOutbound', method, message);
     },
 
-    sessionEnded(cause) {
-        notify(this, 'sessionEnded', cause);
+    sessionEnded(method, cause) {
+        notify(this, 'sessionEnded', method, cause);
     },
 
-    runstateChanged(runstate) {
-        notify(this, 'runstateChanged', runstate);
+    runstateChanged(method, runstate) {
+        notify(this, 'runstateChanged', method, runstate);
     },
 
-    event(event) {
-        notify(this, 'event', event);
+    event(method, event) {
+        notify(this, 'event', method, event);
     },
 };
 
 /** For those that cannot fail: the session goes on. */
-function notify(protocol, hook, argument) {
+function notify(protocol, hook, method, argument) {
     try {
-        protocol[hook](argument);
+        method.call(protocol, argument);
     } catch (exception) {
         thrown(protocol, hook, exception);
     }
 }
 
-function filtered(protocol, hook, message) {
-    const result = callHook(protocol, hook, message.toArray());
+function filtered(protocol, hook, method, message) {
+    const result = callHook(protocol, hook, method, message.toArray());
     try {
         return toBytes('the result', result);
     } catch (exception) {
@@ -685,7 +693,8 @@ function vfuncName(hook) {
     return `vfunc_${hook.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)}`;
 }
 
-/** What a class in C does, for subclasses that do more than that: `super.establishSession()` and so on. */
+/** What a class does by the names that virtual functions have in C, for subclasses that do more than that:
+ * `super.establishSession()` and so on. */
 function chainUps(type) {
     const {prototype} = type;
     const call = (protocol, hook, argument) => prototype[vfuncName(hook)].call(protocol, argument);
@@ -699,20 +708,21 @@ function chainUps(type) {
                         reject(error);
                     }
                 };
-                call(this, 'establishSession', Gio.Task.new(this, cancellable, onDone));
+                if (call(this, 'establishSession', Gio.Task.new(this, cancellable, onDone)) === false)
+                    reject(refusal(this));
             });
         },
 
         messageReceived(message) {
-            return call(this, 'messageReceived', toBytes('a message', message));
+            return Boolean(call(this, 'messageReceived', toBytes('a message', message)));
         },
 
         filterInbound(message) {
-            return call(this, 'filterInbound', toBytes('a message', message)).toArray();
+            return toBytes('the result', call(this, 'filterInbound', toBytes('a message', message))).toArray();
         },
 
         filterOutbound(message) {
-            return call(this, 'filterOutbound', toBytes('a message', message)).toArray();
+            return toBytes('the result', call(this, 'filterOutbound', toBytes('a message', message))).toArray();
         },
 
         sessionEnded(cause) {
@@ -729,16 +739,44 @@ function chainUps(type) {
     };
 }
 
-/** Has C call the methods of a subclass that are named after virtual functions. */
-function implement(type) {
-    for (const [hook, implementation] of Object.entries(IMPLEMENTATIONS)) {
-        if (!Object.hasOwn(type.prototype, hook))
-            continue;
-        const vfunc = vfuncName(hook);
-        if (Object.hasOwn(type.prototype, vfunc))
-            throw new TypeError(`${type.name} has both ${hook}() and ${vfunc}(), which are the same: leave one of them out`);
-        type.prototype[vfunc] = implementation;
+/** What a class is called that GObject does not know yet. */
+function nameOfNew(type) {
+    return type.name || (Object.hasOwn(type, GObject.GTypeName) ? type[GObject.GTypeName] : 'A class');
+}
+
+/** Gives a class both names of a virtual function, if it has one of them: C calls the one, and subclasses chain up to either. */
+function implement(type, hook) {
+    const {prototype} = type;
+    const vfunc = vfuncName(hook);
+    const [hasHook, hasVfunc] = [hook, vfunc].map(name => Object.hasOwn(prototype, name));
+    if (hasHook && hasVfunc)
+        throw new TypeError(`${nameOfNew(type)} has both ${hook}() and ${vfunc}(), which are the same: leave one of them out`);
+    if (hasHook) {
+        prototype[vfunc] = function (argument) {
+            return IMPLEMENTATIONS[hook].call(this, prototype[hook], argument);
+        };
+    } else if (hasVfunc) {
+        extend(type, {[hook]: chainUps(type)[hook]});
     }
+}
+
+/** Those whose result decides about a message. */
+const PROMPT = ['messageReceived', 'filterInbound', 'filterOutbound'];
+
+/** A function with the name that it has in C must not return a promise, which would be as good as true. */
+function refusePromises(type, hook) {
+    const name = vfuncName(hook);
+    if (!Object.hasOwn(type.prototype, name))
+        return;
+    const vfunc = type.prototype[name];
+    type.prototype[name] = function (message) {
+        const result = vfunc.call(this, message);
+        try {
+            return refusePromise(result);
+        } catch (exception) {
+            throw thrown(this, name, exception);
+        }
+    };
 }
 
 /** Hears of what the promise of a function with the name that it has in C comes to; it returns the task by itself. */
@@ -759,7 +797,8 @@ function watchPromise(type) {
 function registerSubclasses() {
     Aqmp.Protocol._classInit = function (type) {
         watchPromise(type);
-        implement(type);
+        PROMPT.forEach(hook => refusePromises(type, hook));
+        Object.keys(IMPLEMENTATIONS).forEach(hook => implement(type, hook));
         return GObject.Object._classInit.call(this, type);
     };
 }
