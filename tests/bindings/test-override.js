@@ -162,7 +162,13 @@ tests['input/arguments'] = async () => {
         [{a: Promise.resolve(1)}, /arguments\.a is a promise: use await/],
         [[1], /the arguments of "echo" are an object, not an array: \[1\]/],
         ['{}', /the arguments of "echo" are an object, not a string/],
-        [Array(2000).fill().reduce(a => ({a}), {}), /is nested too deeply/],
+        [Array(2000).fill().reduce(a => ({a}), {}), /^echo: arguments[.a]+ … [.a]+ is nested too deeply.{0,40}$/],
+        [{[`${'x'.repeat(500)}`]: {b: {c: NaN}}}, /^echo: arguments\.x+ … x+\.b\.c is NaN/],
+        [new Date(0), /^the arguments of "echo" are an object, not a string: "?1970/],
+        [new String('abc'), /the arguments of "echo" are an object, not a string: "?abc/],  // eslint-disable-line no-new-wrappers
+        [Object(5n), /the arguments of "echo" are an object, not a number: 5/],
+        [{toJSON: () => [1]}, /the arguments of "echo" are an object, not an array: \[1\]/],
+        [{toJSON: () => null}, /the arguments of "echo" are an object, not null/],
     ]) {
         await refuses(() => client.execute('echo', args), TypeError, pattern);
         await refuses(() => client.executeSync('echo', args), TypeError, pattern);
@@ -182,6 +188,9 @@ tests['input/commands'] = async () => {
     for (const message of [1, null, ['x'], new Uint8Array(1).buffer.byteLength])
         await refuses(() => client.executeRaw(message), TypeError, /a command is a string/);
     await refuses(() => client.executeRaw('{"execute": "a"}\0'), TypeError, /no NUL/);
+    await refuses(() => client.executeRaw({toJSON: () => ['x']}), TypeError, /a command is a string or an object, not an array/);
+    await refuses(() => client.waitEvent('A', {data: new Date(0)}), TypeError, /data is an object, not a string/);
+    same(await client.execute('echo', {toJSON: () => ({a: 1})}), {a: 1});
     await fails(client.executeRaw('{"execute": 1}'), Aqmp.Error, Aqmp.Error.INVALID_MESSAGE);
     await fails(client.executeRaw(''), Aqmp.Error, Aqmp.Error.INVALID_MESSAGE);
     await refuses(() => client.job(1), TypeError, /the id of a job is a string/);

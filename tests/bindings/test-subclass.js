@@ -425,6 +425,33 @@ tests['registering/both-names'] = () => {
     throw new Error('did not fail');
 };
 
+tests['registering/fields'] = async () => {
+    for (const name of ['filterInbound', 'vfunc_event']) {
+        const protocol = new (register(class Fielded extends Aqmp.Client {
+            [name] = message => message;
+        }))();
+        for (const begin of [() => protocol.connectTo(answers), async () => protocol.connectToSync(answers), () => protocol.open(null),
+            () => protocol.acceptFrom(), () => protocol.acceptFrom('127.0.0.1:0')]) {
+            const error = await begin().then(() => null, exception => exception);
+            equal([error instanceof TypeError, error?.message],
+                [true, `${name} is a field of this object of Fielded, and never called: make it a method of the class`]);
+        }
+    }
+};
+
+/** Something that a hook cannot do; the error of it, when the state has long been another. */
+tests['registering/state-of-a-cause'] = async () => {
+    const client = new (withHook('filterInbound', function () {
+        this.connectToSync(answers);
+    }))();
+    await client.connectTo(answers);
+    client.isFaulty = true;
+    await client.execute('echo').catch(() => {});
+    const error = await client.close().catch(exception => exception);
+    equal([error instanceof Aqmp.StateError, error.state, error.required, client.runstate],
+        [true, Aqmp.Runstate.RUNNING, IDLE, IDLE]);
+};
+
 tests['registering/without-a-name'] = async () => {
     const client = new (GObject.registerClass({GTypeName: 'TestNameless'}, class extends Aqmp.Client {
         async establishSession() {

@@ -93,10 +93,20 @@ function isError(error, code) {
     return error instanceof GLib.Error && error.matches(Aqmp.Error, code);
 }
 
+/** What hooks have thrown, by session: it comes back out of C as the cause of a failure, when the state is another one. */
+const causes = new WeakMap();
+
+function toStateError(error, protocol, required) {
+    const cause = protocol && causes.get(protocol);
+    if (cause && error.message.endsWith(cause.message))
+        return new Aqmp.StateError(error.message, cause.state, cause.required);
+    return new Aqmp.StateError(error.message, protocol?.runstate ?? Aqmp.Runstate.IDLE, required);
+}
+
 /** The error that C gave, as one of the classes that are made here. */
 function nativeError(error, protocol, required) {
     if (isError(error, Aqmp.Error.STATE) && !(error instanceof Aqmp.StateError))
-        return new Aqmp.StateError(error.message, protocol?.runstate ?? Aqmp.Runstate.IDLE, required);
+        return toStateError(error, protocol, required);
     if (error instanceof Aqmp.ExecError && !(error instanceof Aqmp.ExecuteError)) {
         const reply = Aqmp.exec_error_get_reply(error);
         return new Aqmp.ExecuteError(Aqmp.exec_error_get_class(error), error.message, reply && readBytes(reply));
@@ -196,9 +206,17 @@ function toDescriptors(fds) {
     return list;
 }
 
-function checkArguments(command, args) {
-    if (!isObject(args))
-        throw new TypeError(`the arguments of "${command}" are an object, not ${kindOf(args)}: ${describe(args)}`);
+/** An object as JSON. What toJSON() has made of it, and what is boxed, has to be one, too. */
+function objectText(value, name, sentence) {
+    const refuse = other => {
+        throw new TypeError(`${sentence}, not ${kindOf(other)}: ${describe(other)}`);
+    };
+    if (!isObject(value))
+        refuse(value);
+    const text = json.write(value, name);
+    if (!text.startsWith('{'))
+        refuse(JSON.parse(text));
+    return text;
 }
 
 function commandText(key, command, args) {
@@ -206,13 +224,12 @@ function commandText(key, command, args) {
     const beginning = `{"${key}":${JSON.stringify(command)}`;
     if (args === undefined || args === null)
         return `${beginning}}`;
-    checkArguments(command, args);
-    return `${beginning},"arguments":${json.write(args, `${command}: arguments`)}}`;
+    return `${beginning},"arguments":${objectText(args, `${command}: arguments`, `the arguments of "${command}" are an object`)}}`;
 }
 
 function rawText(message) {
     if (isObject(message))
-        return json.write(message, 'command');
+        return objectText(message, 'command', 'a command is a string or an object');
     checkString('a command', message);
     if (message.includes('\0'))         // which would end it
         throw new TypeError('a command is JSON text, which has no NUL in it');
@@ -230,9 +247,7 @@ function checkBig(value) {
 function toTree(what, value) {
     if (value === undefined || value === null)
         return null;
-    if (!isObject(value))
-        throw new TypeError(`${what} have to be an object, not ${kindOf(value)}`);
-    const text = json.write(value, what);
+    const text = objectText(value, what, `${what} is an object`);
     checkBig(value);
     return Aqmp.arguments_parse(text);
 }
@@ -343,10 +358,11 @@ class Operation {
      * @param {number} [how.required] - the state of the session that it takes
      * @param {boolean} [how.samplesTimeout] - whether C takes the time to wait from a property, as it has no parameter for that
      * @param {Function} [how.protocol] - whose session it is, if not that of `this`
+     * @param {Function} [how.check] - refuses an object that cannot do it
      */
     constructor(name, type, stem, how = {}) {
         const {positional = 0, options = ['cancellable'], prepare = (...given) => given.slice(0, positional)} = how;
-        Object.assign(this, {positional, options, prepare, convert: () => undefined, required: null, protocol: self => self},
+        Object.assign(this, {positional, options, prepare, convert: () => undefined, required: null, protocol: self => self, check() {}},
             how, {name});
         // As they are in C, whatever becomes of them: subclasses and Gio._promisify() replace methods.
         this.begin = type.prototype[`${stem}_async`];
@@ -354,7 +370,8 @@ class Operation {
         this.block = type.prototype[`${stem}_sync`];
     }
 
-    read(what, given) {
+    read(self, what, given) {
+        this.check(self);
         if (given.length > this.positional + 1)
             throw new TypeError(`${what} takes ${this.positional + 1} arguments at the most, not ${given.length}`);
         const options = checkOptions(what, given[this.positional], this.options);
@@ -387,7 +404,7 @@ class Operation {
 
     /** As a promise. Errors come out of here, and not out of the callback, where nobody could see who has called. */
     async promise(self, given) {
-        const [args, options] = this.read(`${this.name}()`, given);
+        const [args, options] = this.read(self, `${this.name}()`, given);
         try {
             return this.convert(await this.started(self, args, options), options);
         } catch (error) {
@@ -397,7 +414,7 @@ class Operation {
 
     /** As a call that blocks. */
     blocking(self, given) {
-        const [args, options] = this.read(`${this.name}Sync()`, given);
+        const [args, options] = this.read(self, `${this.name}Sync()`, given);
         try {
             return this.convert(this.blocked(self, args, options), options);
         } catch (error) {
@@ -581,6 +598,8 @@ function isPromise(value) {
 
 /** An exception as the library can hand it on. It is logged, too, as only there its stack is seen. */
 function thrown(protocol, hook, exception) {
+    if (exception instanceof Aqmp.StateError)
+        causes.set(protocol, exception);
     if (exception instanceof GLib.Error)
         return exception;
     const what = `${hook}() of ${nameOf(protocol)}`;
@@ -760,6 +779,14 @@ function implement(type, hook) {
     }
 }
 
+/** What is in an object, such as a class field, is never called: C knows classes. */
+function checkFields(protocol) {
+    const hooks = Object.keys(IMPLEMENTATIONS);
+    const field = [...hooks, ...hooks.map(vfuncName)].find(name => Object.hasOwn(protocol, name));
+    if (field)
+        throw new TypeError(`${field} is a field of this object of ${nameOf(protocol)}, and never called: make it a method of the class`);
+}
+
 /** Those whose result decides about a message. */
 const PROMPT = ['messageReceived', 'filterInbound', 'filterOutbound'];
 
@@ -809,15 +836,15 @@ const RUNSTATES = ['idle', 'connecting', 'running', 'disconnecting'];
 
 function extendProtocol() {
     const {IDLE, CONNECTING, RUNNING} = Aqmp.Runstate;
-    const accept = new Operation('acceptFrom', Aqmp.Protocol, 'accept', {required: CONNECTING});
+    const accept = new Operation('acceptFrom', Aqmp.Protocol, 'accept', {required: CONNECTING, check: checkFields});
     const listen = new Operation('acceptFrom', Aqmp.Protocol, 'start_server_and_accept',
-        {positional: 1, prepare: address => [toListenAddress(address)], required: IDLE});
+        {positional: 1, prepare: address => [toListenAddress(address)], required: IDLE, check: checkFields});
 
     addOperations(Aqmp.Protocol, {
         /** connectTo(address, {cancellable}): connects to "/run/vm.sock", "localhost:4444" or a Gio.SocketConnectable. */
-        connectTo: ['connect', {positional: 1, prepare: address => [toAddress(address)], required: IDLE}],
+        connectTo: ['connect', {positional: 1, prepare: address => [toAddress(address)], required: IDLE, check: checkFields}],
         /** open(stream, {cancellable}): begins a session on a Gio.IOStream that is connected. */
-        open: ['open', {positional: 1, required: IDLE}],
+        open: ['open', {positional: 1, required: IDLE, check: checkFields}],
         /** close({cancellable}): ends the session, or the attempt at one; if the session has failed, the error says why. */
         close: ['disconnect'],
         /** flush({cancellable}): finishes when all that was queued is written. */
