@@ -365,19 +365,21 @@ for (const [form, establishSession] of Object.entries({
     };
 }
 
-tests['establish/parent-as-in-c-returns-false'] = async () => {
-    const Parent = register(class extends Aqmp.Client {
-        vfunc_establish_session() {
-            return false;
-        }
-    });
-    const client = new (register(class Child extends Parent {
-        async establishSession() {
-            await super.establishSession();
-        }
-    }))();
-    await fails(client.connectTo(answers), ...FAILED, 'returned false');
-};
+for (const result of [false, undefined]) {
+    tests[`establish/parent-as-in-c-returns-${result}`] = async () => {
+        const Parent = register(class extends Aqmp.Client {
+            vfunc_establish_session() {
+                return result;
+            }
+        });
+        const client = new (register(class Child extends Parent {
+            async establishSession() {
+                await super.establishSession();
+            }
+        }))();
+        await fails(client.connectTo(answers), ...FAILED, 'establishSession() of Child returned false');
+    };
+}
 
 tests['filters/replace'] = async () => {
     const client = new (register(class extends Aqmp.Client {

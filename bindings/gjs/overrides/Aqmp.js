@@ -492,6 +492,7 @@ class Completion {
     }
 
     next() {
+        addGarbage(GARBAGE_PER_CALL);
         return new Promise((resolve, reject) => {
             this.listener.next_async(this.cancellable, (listener, result) => {
                 try {
@@ -727,7 +728,7 @@ function chainUps(type) {
                         reject(error);
                     }
                 };
-                if (call(this, 'establishSession', Gio.Task.new(this, cancellable, onDone)) === false)
+                if (!call(this, 'establishSession', Gio.Task.new(this, cancellable, onDone)))
                     reject(refusal(this));
             });
         },
