@@ -162,7 +162,13 @@ tests['input/arguments'] = async () => {
         [{a: Promise.resolve(1)}, /arguments\.a is a promise: use await/],
         [[1], /the arguments of "echo" are an object, not an array: \[1\]/],
         ['{}', /the arguments of "echo" are an object, not a string/],
-        [Array(2000).fill().reduce(a => ({a}), {}), /is nested too deeply/],
+        [Array(2000).fill().reduce(a => ({a}), {}), /^echo: arguments[.a]+ … [.a]+ is nested too deeply.{0,40}$/],
+        [{[`${'x'.repeat(500)}`]: {b: {c: NaN}}}, /^echo: arguments\.x+ … x+\.b\.c is NaN/],
+        [new Date(0), /^the arguments of "echo" are an object, not a string: "?1970/],
+        [new String('abc'), /the arguments of "echo" are an object, not a string: "?abc/],  // eslint-disable-line no-new-wrappers
+        [Object(5n), /the arguments of "echo" are an object, not a number: 5/],
+        [{toJSON: () => [1]}, /the arguments of "echo" are an object, not an array: \[1\]/],
+        [{toJSON: () => null}, /the arguments of "echo" are an object, not null/],
     ]) {
         await refuses(() => client.execute('echo', args), TypeError, pattern);
         await refuses(() => client.executeSync('echo', args), TypeError, pattern);
@@ -182,10 +188,16 @@ tests['input/commands'] = async () => {
     for (const message of [1, null, ['x'], new Uint8Array(1).buffer.byteLength])
         await refuses(() => client.executeRaw(message), TypeError, /a command is a string/);
     await refuses(() => client.executeRaw('{"execute": "a"}\0'), TypeError, /no NUL/);
+    await refuses(() => client.executeRaw({toJSON: () => ['x']}), TypeError, /a command is a string or an object, not an array/);
+    await refuses(() => client.waitEvent('A', {data: new Date(0)}), TypeError, /data is an object, not a string/);
+    same(await client.execute('echo', {toJSON: () => ({a: 1})}), {a: 1});
     await fails(client.executeRaw('{"execute": 1}'), Aqmp.Error, Aqmp.Error.INVALID_MESSAGE);
     await fails(client.executeRaw(''), Aqmp.Error, Aqmp.Error.INVALID_MESSAGE);
     await refuses(() => client.job(1), TypeError, /the id of a job is a string/);
-    await refuses(() => client.executeAndWait('echo', {a: 2n ** 64n}, 'A'), RangeError, /would be rounded/);
+    await refuses(() => client.executeAndWait('echo', {}, 'A', {data: {a: 2n ** 64n}}), RangeError, /would be rounded/);
+    await refuses(() => client.executeAndWait('echo', {}, []), TypeError, /at least one name of an event/);
+    await refuses(() => client.executeAndWait('echo', {}), TypeError, /the name of an event is a string/);
+    await fails(client.executeAndWait('echo', {}, ['A', '']), Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT, 'empty name');
     await refuses(() => client.executeAndWait('echo', {a: [undefined]}, 'A'), TypeError, /echo: arguments\.a\[0\] is undefined/);
     await works(client);
     await client.close();
@@ -542,6 +554,104 @@ tests['events/execute-and-wait'] = async () => {
     equal(client.executeAndWaitSync('stop', null, ['STOP'], {failureNames: ['RESUME'], timeout: BOUND_MS}).event.name, 'STOP');
     await fails(client.executeAndWait('cont', null, ['STOP'], {failureNames: ['RESUME']}), Aqmp.Error, Aqmp.Error.EVENT, 'RESUME');
     await client.execute('stop');
+    await client.close();
+};
+
+/** Both forms of a call of executeAndWait(). */
+function bothForms(client, ...given) {
+    return [() => client.executeAndWait(...given), async () => client.executeAndWaitSync(...given)];
+}
+
+tests['completion/reply-as-sent'] = async () => {
+    const client = await connected();
+    const text = '{"return": {"n": 18446744073709551615, "s": "a\\u0000b"}, "id": ID}{"event": "A"}';
+    for (const call of bothForms(client, 'say', {text, n: 2n ** 64n}, 'A', {bigint: true})) {
+        const result = await call();
+        same(result.reply, {n: 2n ** 64n - 1n, s: 'a\0b'});
+        equal([Object.keys(result), result.event.name], [['event', 'reply'], 'A']);
+    }
+    await client.close();
+};
+
+tests['completion/event'] = async () => {
+    const client = await connected();
+    const reply = '{"return": 1, "id": ID}';
+    const events = '{"event": "B"}{"event": "A"}{"event": "A", "data": {"n": 1, "m": 1}}{"event": "A", "data": {"n": 2, "m": 2}}';
+    for (const text of [events + reply, reply + events]) {
+        for (const timeout of [0, BOUND_MS]) {
+            for (const call of bothForms(client, 'say', {text}, ['C', 'A'], {data: {n: 2}, timeout, failureNames: ['B']})) {
+                const result = await call();
+                equal([result.event.data, result.reply], [{n: 2, m: 2}, 1]);
+            }
+        }
+        for (const call of bothForms(client, 'say', {text}, 'A', {failureNames: ['B']}))
+            await fails(call(), Aqmp.Error, Aqmp.Error.EVENT, 'The server reports a failure by the event B');
+        for (const call of bothForms(client, 'say', {text}, 'C', {data: {n: 1}, failureNames: ['A']}))
+            await fails(call(), Aqmp.Error, Aqmp.Error.EVENT, 'by the event A: {"n":1,"m":1}');
+    }
+    await works(client);
+    await client.close();
+};
+
+tests['completion/error-reply'] = async () => {
+    const client = await connected();
+    const text = '{"event": "A"}{"error": {"class": "X", "desc": "Why"}, "id": ID}';
+    for (const name of ['A', 'B']) {
+        for (const call of bothForms(client, 'say', {text}, name, {timeout: 0}))
+            equal((await refuses(call, Aqmp.ExecuteError, /^Why$/)).errorClass, 'X');
+    }
+    await client.close();
+};
+
+tests['completion/given-up'] = async () => {
+    const client = await connected();
+    const text = '{"return": {}, "id": ID}{"event": "A", "data": {"n": 1}}';
+    for (const command of ['hang', 'say']) {
+        const given = [command, {text}, 'A', {timeout: 20, data: {n: 2}}];
+        for (const call of bothForms(client, ...given))
+            await fails(call(), Gio.IOErrorEnum, Gio.IOErrorEnum.TIMED_OUT, 'Timed out after 20 ms');
+        for (const call of bothForms(client, command, {text}, 'B', {cancellable: cancelled()}))
+            await fails(call(), Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED);
+        const cancellable = new Gio.Cancellable();
+        const waiting = fails(client.executeAndWait(command, {text}, 'B', {cancellable}), Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED);
+        await works(client);
+        cancellable.cancel();
+        await waiting;
+    }
+    equal(client.callTimeout, BOUND_MS);
+    await client.close();
+};
+
+tests['completion/end-of-the-session'] = async () => {
+    const INTERRUPTED = [Aqmp.Error, Aqmp.Error.INTERRUPTED];
+    for (const form of [0, 1]) {
+        const client = await connected();
+        await fails(bothForms(client, 'leave', null, 'A')[form](), ...INTERRUPTED);
+        await client.close().catch(() => {});
+    }
+    const client = await connected();
+    const waiting = fails(client.executeAndWait('echo', null, 'A'), ...INTERRUPTED);
+    await works(client);
+    await client.close();
+    await waiting;
+};
+
+/** The listeners that calls make, of which none may go on. */
+tests['completion/listener-is-stopped'] = async () => {
+    const client = await connected();
+    const listeners = [];
+    client.listen = function (...given) {
+        listeners.push(Aqmp.Client.prototype.listen.apply(this, given));
+        return listeners[listeners.length - 1];
+    };
+    const text = '{"return": {}, "id": ID}{"event": "A"}';
+    for (const given of [['say', {text}, 'A'], ['say', {text}, 'B', {failureNames: ['A']}], ['hang', null, 'A', {timeout: 1}],
+        ['say', {text}, 'B', {timeout: 1}], ['say', {text: '{"error": {"class": "X", "desc": "Y"}, "id": ID}'}, 'A'],
+        ['say', {text}, 'A', {cancellable: cancelled()}], ['echo', {a: '\ud800'}, 'A']]) {
+        for (const call of bothForms(client, ...given))
+            await call().catch(() => {});
+    }
+    equal(listeners.map(listener => listener.get_active()), Array(14).fill(false));
     await client.close();
 };
 

@@ -288,6 +288,99 @@ tests['all/chain-up'] = async () => {
     equal(seen.size, 6);
 };
 
+/** Each class adds a letter to what is echoed, and asks the one above; by a name of its own style. */
+const STYLES = {
+    camel: (base, letter) => register(class extends base {
+        filterInbound(message) {
+            const text = decoder.decode(super.filterInbound(message));
+            return new TextEncoder().encode(text.replace('"a": "', `"a": "${letter}`));
+        }
+    }),
+    vfunc: (base, letter) => register(class extends base {
+        vfunc_filter_inbound(message) {
+            const text = decoder.decode(super.vfunc_filter_inbound(message).toArray());
+            return new GLib.Bytes(new TextEncoder().encode(text.replace('"a": "', `"a": "${letter}`)));
+        }
+    }),
+};
+
+for (const styles of [['camel', 'camel', 'camel'], ['camel', 'camel', 'vfunc'], ['camel', 'vfunc', 'camel'], ['camel', 'vfunc', 'vfunc'],
+    ['vfunc', 'camel', 'camel'], ['vfunc', 'camel', 'vfunc'], ['vfunc', 'vfunc', 'camel'], ['vfunc', 'vfunc', 'vfunc']]) {
+    tests[`styles/${styles.join('-')}`] = async () => {
+        const Last = styles.reduce((base, style, i) => STYLES[style](base, i), Aqmp.Client);
+        const client = new Last();
+        await client.connectTo(answers);
+        equal(await client.execute('echo', {a: ''}), {a: '210'});
+        await client.close();
+    };
+}
+
+/** A class that has all virtual functions in the style of C, and notes which were called. */
+function allAsInC(seen) {
+    class Parent extends Aqmp.Client {}
+    for (const name of ['establish_session', 'message_received', 'filter_inbound', 'filter_outbound', 'session_ended',
+        'runstate_changed', 'event']) {
+        Parent.prototype[`vfunc_${name}`] = function (argument) {
+            seen.add(name);
+            return Aqmp.Client.prototype[`vfunc_${name}`].call(this, argument);
+        };
+    }
+    return register(Parent);
+}
+
+tests['styles/all-hooks'] = async () => {
+    const seen = new Set();
+    const Parent = allAsInC(seen);
+    class Child extends Parent {}
+    for (const hook of ['establishSession', 'messageReceived', 'filterInbound', 'filterOutbound', 'sessionEnded', 'runstateChanged',
+        'event']) {
+        Child.prototype[hook] = function (argument) {
+            return Parent.prototype[hook].call(this, argument);
+        };
+    }
+    const client = new (register(Child))();
+    await client.connectTo(answers);
+    equal(await client.execute('say', {text: TWO_EVENTS}), {});
+    await client.close();
+    equal(seen.size, 7);
+};
+
+for (const name of ['message_received', 'filter_inbound', 'filter_outbound']) {
+    tests[`as-in-c/${name}-is-asynchronous`] = () => failsIn(`vfunc_${name}`, async () => {
+        await null;
+        throw new Error('nobody would hear of');
+    }, `vfunc_${name}() of Faulty threw TypeError: it returned a promise, but messages do not wait`);
+}
+
+for (const [form, establishSession] of Object.entries({
+    'at-once': () => false,
+    'asynchronously': async () => false,
+})) {
+    tests[`establish/returns-false-${form}`] = async () => {
+        class Refusing extends Aqmp.Client {}
+        Refusing.prototype.establishSession = establishSession;
+        const client = new (register(Refusing))();
+        await fails(client.connectTo(answers), ...FAILED, 'establishSession() of Refusing returned false');
+        equal(client.runstate, IDLE);
+    };
+}
+
+for (const result of [false, undefined]) {
+    tests[`establish/parent-as-in-c-returns-${result}`] = async () => {
+        const Parent = register(class extends Aqmp.Client {
+            vfunc_establish_session() {
+                return result;
+            }
+        });
+        const client = new (register(class Child extends Parent {
+            async establishSession() {
+                await super.establishSession();
+            }
+        }))();
+        await fails(client.connectTo(answers), ...FAILED, 'establishSession() of Child returned false');
+    };
+}
+
 tests['filters/replace'] = async () => {
     const client = new (register(class extends Aqmp.Client {
         filterInbound(message) {
@@ -329,6 +422,54 @@ tests['registering/both-names'] = () => {
     } catch (error) {
         equal([error instanceof TypeError, error.message.startsWith('Both has both messageReceived() and vfunc_message_received()')],
             [true, true]);
+        return;
+    }
+    throw new Error('did not fail');
+};
+
+tests['registering/fields'] = async () => {
+    for (const name of ['filterInbound', 'vfunc_event']) {
+        const protocol = new (register(class Fielded extends Aqmp.Client {
+            [name] = message => message;
+        }))();
+        for (const begin of [() => protocol.connectTo(answers), async () => protocol.connectToSync(answers), () => protocol.open(null),
+            () => protocol.acceptFrom(), () => protocol.acceptFrom('127.0.0.1:0')]) {
+            const error = await begin().then(() => null, exception => exception);
+            equal([error instanceof TypeError, error?.message],
+                [true, `${name} is a field of this object of Fielded, and never called: make it a method of the class`]);
+        }
+    }
+};
+
+/** Something that a hook cannot do; the error of it, when the state has long been another. */
+tests['registering/state-of-a-cause'] = async () => {
+    const client = new (withHook('filterInbound', function () {
+        this.connectToSync(answers);
+    }))();
+    await client.connectTo(answers);
+    client.isFaulty = true;
+    await client.execute('echo').catch(() => {});
+    const error = await client.close().catch(exception => exception);
+    equal([error instanceof Aqmp.StateError, error.state, error.required, client.runstate],
+        [true, Aqmp.Runstate.RUNNING, IDLE, IDLE]);
+};
+
+tests['registering/without-a-name'] = async () => {
+    const client = new (GObject.registerClass({GTypeName: 'TestNameless'}, class extends Aqmp.Client {
+        async establishSession() {
+            throw new TypeError('by the test');
+        }
+    }))();
+    await fails(client.connectTo(answers), ...FAILED, 'establishSession() of TestNameless threw TypeError: by the test');
+    equal(String(client), '[TestNameless idle]');
+    try {
+        GObject.registerClass({GTypeName: 'TestNamelessToo'}, class extends Aqmp.Client {
+            event() {}
+
+            vfunc_event() {}
+        });
+    } catch (error) {
+        equal(error.message.startsWith('TestNamelessToo has both event() and vfunc_event()'), true);
         return;
     }
     throw new Error('did not fail');

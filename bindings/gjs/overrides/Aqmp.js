@@ -9,7 +9,7 @@
 
 /* exported _init */
 
-const {Gio, GLib, GObject, Json} = imports.gi;
+const {Gio, GLib, GObject} = imports.gi;
 const System = imports.system;
 const json = imports.overrides._aqmpJson;
 
@@ -18,6 +18,8 @@ let Aqmp = null;
 
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
+
+const MAX_UINT = 2 ** 32 - 1;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', {fatal: true});
@@ -91,10 +93,20 @@ function isError(error, code) {
     return error instanceof GLib.Error && error.matches(Aqmp.Error, code);
 }
 
+/** What hooks have thrown, by session: it comes back out of C as the cause of a failure, when the state is another one. */
+const causes = new WeakMap();
+
+function toStateError(error, protocol, required) {
+    const cause = protocol && causes.get(protocol);
+    if (cause && error.message.endsWith(cause.message))
+        return new Aqmp.StateError(error.message, cause.state, cause.required);
+    return new Aqmp.StateError(error.message, protocol?.runstate ?? Aqmp.Runstate.IDLE, required);
+}
+
 /** The error that C gave, as one of the classes that are made here. */
 function nativeError(error, protocol, required) {
     if (isError(error, Aqmp.Error.STATE) && !(error instanceof Aqmp.StateError))
-        return new Aqmp.StateError(error.message, protocol?.runstate ?? Aqmp.Runstate.IDLE, required);
+        return toStateError(error, protocol, required);
     if (error instanceof Aqmp.ExecError && !(error instanceof Aqmp.ExecuteError)) {
         const reply = Aqmp.exec_error_get_reply(error);
         return new Aqmp.ExecuteError(Aqmp.exec_error_get_class(error), error.message, reply && readBytes(reply));
@@ -194,9 +206,17 @@ function toDescriptors(fds) {
     return list;
 }
 
-function checkArguments(command, args) {
-    if (!isObject(args))
-        throw new TypeError(`the arguments of "${command}" are an object, not ${kindOf(args)}: ${describe(args)}`);
+/** An object as JSON. What toJSON() has made of it, and what is boxed, has to be one, too. */
+function objectText(value, name, sentence) {
+    const refuse = other => {
+        throw new TypeError(`${sentence}, not ${kindOf(other)}: ${describe(other)}`);
+    };
+    if (!isObject(value))
+        refuse(value);
+    const text = json.write(value, name);
+    if (!text.startsWith('{'))
+        refuse(JSON.parse(text));
+    return text;
 }
 
 function commandText(key, command, args) {
@@ -204,13 +224,12 @@ function commandText(key, command, args) {
     const beginning = `{"${key}":${JSON.stringify(command)}`;
     if (args === undefined || args === null)
         return `${beginning}}`;
-    checkArguments(command, args);
-    return `${beginning},"arguments":${json.write(args, `${command}: arguments`)}}`;
+    return `${beginning},"arguments":${objectText(args, `${command}: arguments`, `the arguments of "${command}" are an object`)}}`;
 }
 
 function rawText(message) {
     if (isObject(message))
-        return json.write(message, 'command');
+        return objectText(message, 'command', 'a command is a string or an object');
     checkString('a command', message);
     if (message.includes('\0'))         // which would end it
         throw new TypeError('a command is JSON text, which has no NUL in it');
@@ -228,9 +247,7 @@ function checkBig(value) {
 function toTree(what, value) {
     if (value === undefined || value === null)
         return null;
-    if (!isObject(value))
-        throw new TypeError(`${what} have to be an object, not ${kindOf(value)}`);
-    const text = json.write(value, what);
+    const text = objectText(value, what, `${what} is an object`);
     checkBig(value);
     return Aqmp.arguments_parse(text);
 }
@@ -341,10 +358,11 @@ class Operation {
      * @param {number} [how.required] - the state of the session that it takes
      * @param {boolean} [how.samplesTimeout] - whether C takes the time to wait from a property, as it has no parameter for that
      * @param {Function} [how.protocol] - whose session it is, if not that of `this`
+     * @param {Function} [how.check] - refuses an object that cannot do it
      */
     constructor(name, type, stem, how = {}) {
         const {positional = 0, options = ['cancellable'], prepare = (...given) => given.slice(0, positional)} = how;
-        Object.assign(this, {positional, options, prepare, convert: () => undefined, required: null, protocol: self => self},
+        Object.assign(this, {positional, options, prepare, convert: () => undefined, required: null, protocol: self => self, check() {}},
             how, {name});
         // As they are in C, whatever becomes of them: subclasses and Gio._promisify() replace methods.
         this.begin = type.prototype[`${stem}_async`];
@@ -352,7 +370,8 @@ class Operation {
         this.block = type.prototype[`${stem}_sync`];
     }
 
-    read(what, given) {
+    read(self, what, given) {
+        this.check(self);
         if (given.length > this.positional + 1)
             throw new TypeError(`${what} takes ${this.positional + 1} arguments at the most, not ${given.length}`);
         const options = checkOptions(what, given[this.positional], this.options);
@@ -379,9 +398,13 @@ class Operation {
         });
     }
 
+    blocked(self, args, options) {
+        return this.call(self, args, options, () => this.block.call(self, ...args, options.cancellable ?? null));
+    }
+
     /** As a promise. Errors come out of here, and not out of the callback, where nobody could see who has called. */
     async promise(self, given) {
-        const [args, options] = this.read(`${this.name}()`, given);
+        const [args, options] = this.read(self, `${this.name}()`, given);
         try {
             return this.convert(await this.started(self, args, options), options);
         } catch (error) {
@@ -391,10 +414,9 @@ class Operation {
 
     /** As a call that blocks. */
     blocking(self, given) {
-        const [args, options] = this.read(`${this.name}Sync()`, given);
+        const [args, options] = this.read(self, `${this.name}Sync()`, given);
         try {
-            return this.convert(this.call(self, args, options, () => this.block.call(self, ...args, options.cancellable ?? null)),
-                options);
+            return this.convert(this.blocked(self, args, options), options);
         } catch (error) {
             throw this.told(error, self);
         }
@@ -424,8 +446,136 @@ class Operation {
     }
 }
 
+/** An event that completes a command, or says that it has failed. */
+class Completion {
+    /**
+     * @param {Aqmp.Client} client - whose it is
+     * @param {object} wanted - which events those are
+     * @param {string[]} wanted.names - what they are called, of both kinds
+     * @param {?string[]} wanted.failureNames - what those are called that say that it has failed
+     * @param {?Json.Object} wanted.data - what their data has to have
+     * @param {{cancellable: Gio.Cancellable, timeout: number}} options - what gives up waiting
+     */
+    constructor(client, wanted, {cancellable, timeout}) {
+        Object.assign(this, {client}, wanted, {cancellable: cancellable ?? null, timeout: timeout ?? client.call_timeout});
+        this.deadline = GLib.get_monotonic_time() + 1000 * this.timeout;
+        this.listener = client.listen(this.names, null);
+        this.listener.max_pending = MAX_UINT;
+        this.isLate = false;
+    }
+
+    isWanted(event) {
+        return this.data === null || event.matches(this.data);
+    }
+
+    timedOut() {
+        return new GLib.Error(Gio.IOErrorEnum, Gio.IOErrorEnum.TIMED_OUT, `Timed out after ${this.timeout} ms`);
+    }
+
+    /** The event, unless that is one of a failure. */
+    check(event) {
+        if (!this.failureNames?.includes(event.name))
+            return event;
+        const data = event.data === null ? '' : `: ${describe(event.data)}`;
+        throw failure(Aqmp.Error.EVENT, `The server reports a failure by the event ${event.name}${data}`);
+    }
+
+    startTimer() {
+        if (this.timeout === 0)
+            return;
+        this.timer = GLib.timeout_add(GLib.PRIORITY_DEFAULT, this.timeout, () => {
+            this.timer = null;
+            this.isLate = true;
+            this.listener.stop();
+            return GLib.SOURCE_REMOVE;
+        });
+    }
+
+    next() {
+        addGarbage(GARBAGE_PER_CALL);
+        return new Promise((resolve, reject) => {
+            this.listener.next_async(this.cancellable, (listener, result) => {
+                try {
+                    resolve(listener.next_finish(result));
+                } catch (error) {
+                    reject(this.isLate ? this.timedOut() : error);
+                }
+            });
+        });
+    }
+
+    /** Waits from now on. */
+    async come() {
+        this.startTimer();
+        for (;;) {
+            const event = await this.next();
+            if (this.isWanted(event))
+                return event;
+        }
+    }
+
+    /** Blocks until there is an event in the listener, but not for longer than there is time; the listener alone has no limit. */
+    waitForAny() {
+        const {CONNECTING, RUNNING} = Aqmp.Runstate;
+        const isAlive = [CONNECTING, RUNNING].includes(this.client.runstate);
+        if (this.timeout === 0 || this.listener.get_n_pending() > 0 || !isAlive)
+            return;
+        const left = Math.ceil((this.deadline - GLib.get_monotonic_time()) / 1000);
+        try {
+            this.client.wait_event_sync(this.names, null, Math.max(left, 1), this.cancellable);
+        } catch (error) {
+            const isTimeout = error instanceof GLib.Error && error.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.TIMED_OUT);
+            throw isTimeout ? this.timedOut() : error;
+        }
+    }
+
+    /** Blocks until it has come. */
+    comeSync() {
+        for (;;) {
+            this.waitForAny();
+            const event = this.listener.next_sync(this.cancellable);
+            if (this.isWanted(event))
+                return event;
+        }
+    }
+
+    stop() {
+        if (this.timer)
+            GLib.source_remove(this.timer);
+        this.timer = null;
+        this.listener.stop();
+    }
+}
+
+/** A command, and the event that completes it. As in C, but that the reply is read here: nothing in it is lost. */
+class CompletedCommand extends Operation {
+    /** What the command says goes first: without it the event would not be there. */
+    async started(self, [wanted, ...command], options) {
+        const completion = new Completion(self, wanted, options);
+        try {
+            const replied = super.started(self, command, options);
+            const coming = completion.come();
+            coming.catch(() => {});         // if the command fails, nobody waits for it
+            const reply = resultOf(await replied, options);
+            return {event: completion.check(await coming), reply};
+        } finally {
+            completion.stop();
+        }
+    }
+
+    blocked(self, [wanted, ...command], options) {
+        const completion = new Completion(self, wanted, options);
+        try {
+            const reply = resultOf(super.blocked(self, command, options), options);
+            return {event: completion.check(completion.comeSync()), reply};
+        } finally {
+            completion.stop();
+        }
+    }
+}
+
 function nameOf(object) {
-    return object.constructor.name.replace('_', '.');
+    return (object.constructor.name || GObject.type_name(object.constructor.$gtype)).replace('_', '.');
 }
 
 /** Adds methods and getters to a class, which for loops over what it has do not see. */
@@ -449,6 +599,8 @@ function isPromise(value) {
 
 /** An exception as the library can hand it on. It is logged, too, as only there its stack is seen. */
 function thrown(protocol, hook, exception) {
+    if (exception instanceof Aqmp.StateError)
+        causes.set(protocol, exception);
     if (exception instanceof GLib.Error)
         return exception;
     const what = `${hook}() of ${nameOf(protocol)}`;
@@ -456,15 +608,18 @@ function thrown(protocol, hook, exception) {
     return failure(Aqmp.Error.FAILED, `${what} threw ${exception instanceof Error ? exception : describe(exception)}`);
 }
 
+function refusePromise(result) {
+    if (isPromise(result)) {
+        result.then(undefined, () => {});
+        throw new TypeError('it returned a promise, but messages do not wait: only establishSession() can be asynchronous');
+    }
+    return result;
+}
+
 /** Calls what a subclass has; not asynchronously, as the messages that come next do not wait. */
-function callHook(protocol, hook, ...args) {
+function callHook(protocol, hook, method, ...args) {
     try {
-        const result = protocol[hook](...args);
-        if (isPromise(result)) {
-            result.then(undefined, () => {});
-            throw new TypeError('it returned a promise, but messages do not wait: only establishSession() can be asynchronous');
-        }
-        return result;
+        return refusePromise(method.apply(protocol, args));
     } catch (exception) {
         throw thrown(protocol, hook, exception);
     }
@@ -482,66 +637,71 @@ function checkPromise(protocol) {
     }
 }
 
+function refusal(protocol) {
+    return failure(Aqmp.Error.FAILED, `establishSession() of ${nameOf(protocol)} returned false`);
+}
+
 function finishLater(protocol, task, promise) {
-    promise.then(() => task.return_boolean(true),
+    promise.then(result => result === false ? task.return_error(refusal(protocol)) : task.return_boolean(true),
         exception => task.return_error(thrown(protocol, 'establishSession', exception)));
     checkPromise(protocol);
     return true;
 }
 
-/** What GObject.registerClass() finds where a subclass has one of the methods below. */
+/** What GObject.registerClass() finds where a subclass has one of the methods below. They are given that method: not what an object
+ * has by this name, which may be that of a class further down. */
 const IMPLEMENTATIONS = {
-    establishSession(task) {
+    establishSession(method, task) {
         let result;
         try {
-            result = this.establishSession(task.get_cancellable());
+            result = method.call(this, task.get_cancellable());
         } catch (exception) {
             throw thrown(this, 'establishSession', exception);
         }
         if (isPromise(result))
             return finishLater(this, task, result);
         if (result === false)
-            return false;
+            throw refusal(this);
         task.return_boolean(true);
         return true;
     },
 
-    messageReceived(message) {
-        return callHook(this, 'messageReceived', message.toArray()) !== false;
+    messageReceived(method, message) {
+        return callHook(this, 'messageReceived', method, message.toArray()) !== false;
     },
 
-    filterInbound(message) {
-        return filtered(this, 'filterInbound', message);
+    filterInbound(method, message) {
+        return filtered(this, 'filterInbound', method, message);
     },
 
-    filterOutbound(message) {
-        return filtered(this, 'filterOutbound', message);
+    filterOutbound(method, message) {
+        return filtered(this, 'filterOutbound', method, message);
     },
 
-    sessionEnded(cause) {
-        notify(this, 'sessionEnded', cause);
+    sessionEnded(method, cause) {
+        notify(this, 'sessionEnded', method, cause);
     },
 
-    runstateChanged(runstate) {
-        notify(this, 'runstateChanged', runstate);
+    runstateChanged(method, runstate) {
+        notify(this, 'runstateChanged', method, runstate);
     },
 
-    event(event) {
-        notify(this, 'event', event);
+    event(method, event) {
+        notify(this, 'event', method, event);
     },
 };
 
 /** For those that cannot fail: the session goes on. */
-function notify(protocol, hook, argument) {
+function notify(protocol, hook, method, argument) {
     try {
-        protocol[hook](argument);
+        method.call(protocol, argument);
     } catch (exception) {
         thrown(protocol, hook, exception);
     }
 }
 
-function filtered(protocol, hook, message) {
-    const result = callHook(protocol, hook, message.toArray());
+function filtered(protocol, hook, method, message) {
+    const result = callHook(protocol, hook, method, message.toArray());
     try {
         return toBytes('the result', result);
     } catch (exception) {
@@ -553,7 +713,8 @@ function vfuncName(hook) {
     return `vfunc_${hook.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)}`;
 }
 
-/** What a class in C does, for subclasses that do more than that: `super.establishSession()` and so on. */
+/** What a class does by the names that virtual functions have in C, for subclasses that do more than that:
+ * `super.establishSession()` and so on. */
 function chainUps(type) {
     const {prototype} = type;
     const call = (protocol, hook, argument) => prototype[vfuncName(hook)].call(protocol, argument);
@@ -567,20 +728,21 @@ function chainUps(type) {
                         reject(error);
                     }
                 };
-                call(this, 'establishSession', Gio.Task.new(this, cancellable, onDone));
+                if (!call(this, 'establishSession', Gio.Task.new(this, cancellable, onDone)))
+                    reject(refusal(this));
             });
         },
 
         messageReceived(message) {
-            return call(this, 'messageReceived', toBytes('a message', message));
+            return Boolean(call(this, 'messageReceived', toBytes('a message', message)));
         },
 
         filterInbound(message) {
-            return call(this, 'filterInbound', toBytes('a message', message)).toArray();
+            return toBytes('the result', call(this, 'filterInbound', toBytes('a message', message))).toArray();
         },
 
         filterOutbound(message) {
-            return call(this, 'filterOutbound', toBytes('a message', message)).toArray();
+            return toBytes('the result', call(this, 'filterOutbound', toBytes('a message', message))).toArray();
         },
 
         sessionEnded(cause) {
@@ -597,16 +759,52 @@ function chainUps(type) {
     };
 }
 
-/** Has C call the methods of a subclass that are named after virtual functions. */
-function implement(type) {
-    for (const [hook, implementation] of Object.entries(IMPLEMENTATIONS)) {
-        if (!Object.hasOwn(type.prototype, hook))
-            continue;
-        const vfunc = vfuncName(hook);
-        if (Object.hasOwn(type.prototype, vfunc))
-            throw new TypeError(`${type.name} has both ${hook}() and ${vfunc}(), which are the same: leave one of them out`);
-        type.prototype[vfunc] = implementation;
+/** What a class is called that GObject does not know yet. */
+function nameOfNew(type) {
+    return type.name || (Object.hasOwn(type, GObject.GTypeName) ? type[GObject.GTypeName] : 'A class');
+}
+
+/** Gives a class both names of a virtual function, if it has one of them: C calls the one, and subclasses chain up to either. */
+function implement(type, hook) {
+    const {prototype} = type;
+    const vfunc = vfuncName(hook);
+    const [hasHook, hasVfunc] = [hook, vfunc].map(name => Object.hasOwn(prototype, name));
+    if (hasHook && hasVfunc)
+        throw new TypeError(`${nameOfNew(type)} has both ${hook}() and ${vfunc}(), which are the same: leave one of them out`);
+    if (hasHook) {
+        prototype[vfunc] = function (argument) {
+            return IMPLEMENTATIONS[hook].call(this, prototype[hook], argument);
+        };
+    } else if (hasVfunc) {
+        extend(type, {[hook]: chainUps(type)[hook]});
     }
+}
+
+/** What is in an object, such as a class field, is never called: C knows classes. */
+function checkFields(protocol) {
+    const hooks = Object.keys(IMPLEMENTATIONS);
+    const field = [...hooks, ...hooks.map(vfuncName)].find(name => Object.hasOwn(protocol, name));
+    if (field)
+        throw new TypeError(`${field} is a field of this object of ${nameOf(protocol)}, and never called: make it a method of the class`);
+}
+
+/** Those whose result decides about a message. */
+const PROMPT = ['messageReceived', 'filterInbound', 'filterOutbound'];
+
+/** A function with the name that it has in C must not return a promise, which would be as good as true. */
+function refusePromises(type, hook) {
+    const name = vfuncName(hook);
+    if (!Object.hasOwn(type.prototype, name))
+        return;
+    const vfunc = type.prototype[name];
+    type.prototype[name] = function (message) {
+        const result = vfunc.call(this, message);
+        try {
+            return refusePromise(result);
+        } catch (exception) {
+            throw thrown(this, name, exception);
+        }
+    };
 }
 
 /** Hears of what the promise of a function with the name that it has in C comes to; it returns the task by itself. */
@@ -627,7 +825,8 @@ function watchPromise(type) {
 function registerSubclasses() {
     Aqmp.Protocol._classInit = function (type) {
         watchPromise(type);
-        implement(type);
+        PROMPT.forEach(hook => refusePromises(type, hook));
+        Object.keys(IMPLEMENTATIONS).forEach(hook => implement(type, hook));
         return GObject.Object._classInit.call(this, type);
     };
 }
@@ -638,15 +837,15 @@ const RUNSTATES = ['idle', 'connecting', 'running', 'disconnecting'];
 
 function extendProtocol() {
     const {IDLE, CONNECTING, RUNNING} = Aqmp.Runstate;
-    const accept = new Operation('acceptFrom', Aqmp.Protocol, 'accept', {required: CONNECTING});
+    const accept = new Operation('acceptFrom', Aqmp.Protocol, 'accept', {required: CONNECTING, check: checkFields});
     const listen = new Operation('acceptFrom', Aqmp.Protocol, 'start_server_and_accept',
-        {positional: 1, prepare: address => [toListenAddress(address)], required: IDLE});
+        {positional: 1, prepare: address => [toListenAddress(address)], required: IDLE, check: checkFields});
 
     addOperations(Aqmp.Protocol, {
         /** connectTo(address, {cancellable}): connects to "/run/vm.sock", "localhost:4444" or a Gio.SocketConnectable. */
-        connectTo: ['connect', {positional: 1, prepare: address => [toAddress(address)], required: IDLE}],
+        connectTo: ['connect', {positional: 1, prepare: address => [toAddress(address)], required: IDLE, check: checkFields}],
         /** open(stream, {cancellable}): begins a session on a Gio.IOStream that is connected. */
-        open: ['open', {positional: 1, required: IDLE}],
+        open: ['open', {positional: 1, required: IDLE, check: checkFields}],
         /** close({cancellable}): ends the session, or the attempt at one; if the session has failed, the error says why. */
         close: ['disconnect'],
         /** flush({cancellable}): finishes when all that was queued is written. */
@@ -711,6 +910,17 @@ function splitNames(what, given, known) {
     return [checkNames(hasOptions ? given.slice(0, -1) : given), checkOptions(what, hasOptions ? last : null, known)];
 }
 
+/** Which events executeAndWait() waits for. */
+function wantedEvents(given, {failureNames, data}) {
+    const completing = checkNames([given].flat());
+    if (completing.length === 0)
+        throw new TypeError('executeAndWait() takes at least one name of an event, which completes the command');
+    const names = [...completing, ...checkNames(failureNames ?? [])];
+    if (names.includes(''))
+        throw new GLib.Error(Gio.IOErrorEnum, Gio.IOErrorEnum.INVALID_ARGUMENT, 'An event with an empty name never comes');
+    return {names, failureNames: failureNames ?? null, data: toTree('data', data)};
+}
+
 function predicate(where) {
     return event => {
         try {
@@ -763,19 +973,18 @@ function extendClient() {
             prepare: (message, {fds}) => [rawText(message), toDescriptors(fds)],
             convert: toText,
         }],
-        /** executeAndWait(command, arguments, names, {failureNames, data, timeout, cancellable, bigint}): executes a command, and
-         * waits for the event that completes what it has begun. The result is {event, reply}. */
-        executeAndWait: ['execute_and_wait', {
-            positional: 3,
-            options: ['failureNames', 'data', 'timeout', 'cancellable', 'bigint'],
-            required: RUNNING,
-            prepare: (name, args, names, {failureNames, data, timeout}) => [
-                checkString('the name of a command', name), toTree(`${name}: arguments`, args),
-                checkNames([names].flat()), failureNames ? checkNames(failureNames) : null, toTree('data', data), timeout ?? -1,
-            ],
-            convert: ([event, reply], {bigint}) => ({event, reply: json.read(Json.to_string(reply, false), bigint)}),
-        }],
     });
+
+    /* executeAndWait(command, arguments, names, {failureNames, data, timeout, cancellable, bigint}): executes a command, and waits for
+     * the event that completes what it has begun. The result is {event, reply}. */
+    extend(Aqmp.Client, new CompletedCommand('executeAndWait', Aqmp.Client, 'execute_raw', {
+        positional: 3,
+        options: ['failureNames', 'data', 'timeout', 'cancellable', 'bigint'],
+        required: RUNNING,
+        samplesTimeout: true,
+        prepare: (name, args, names, options) => [wantedEvents(names, options), commandText('execute', name, args), null],
+        convert: result => result,
+    }).methods());
 
     extend(Aqmp.Client, {
         ...chainUps(Aqmp.Client),

@@ -7,19 +7,25 @@
 /* exported read, write */
 
 const MAX_DEPTH = 1024;                 // that of the library
+const LONG_HALF = 60;                   // of how much errors tell of a path
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
 // --- Writing ---
 
+/** Its beginning and its end, if it is long. */
+function shorten(text) {
+    return text.length > 2 * LONG_HALF ? `${text.slice(0, LONG_HALF)} … ${text.slice(-LONG_HALF)}` : text;
+}
+
 /** Where in a value something is: `arguments.file['node-name'][3]`. */
 function pathOf(path) {
-    return path.map((key, i) => {
+    return shorten(path.map((key, i) => {
         if (typeof key === 'number')
             return `[${key}]`;
         if (i > 0 && !IDENTIFIER.test(key))
             return `[${JSON.stringify(key)}]`;
         return i > 0 ? `.${key}` : key;
-    }).join('');
+    }).join(''));
 }
 
 /** Whether its own properties are all that is in it: those of objects of GObject, of a Map or of a Promise are not. */
