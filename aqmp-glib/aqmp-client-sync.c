@@ -38,15 +38,6 @@ begin (BlockingCall  *blocking_call,
   return TRUE;
 }
 
-static void
-end (BlockingCall *blocking_call)
-{
-  aqmp_call_unref (blocking_call->call);
-  aqmp_blocking_unref (blocking_call->blocking);
-  aqmp_protocol_release (blocking_call->owned);
-  g_object_unref (blocking_call->self);
-}
-
 static gboolean
 wait_until_done (BlockingCall  *blocking_call,
                  GError       **error)
@@ -95,6 +86,26 @@ wait_for_reply (BlockingCall  *blocking_call,
   return aqmp_blocking_propagate (blocking_call->blocking, error);
 }
 
+/* @sent: the table of calls has taken over the reference that it was given. Returns what was returned: (transfer full) (nullable) */
+static gpointer
+end (BlockingCall  *blocking_call,
+     gboolean       sent,
+     GError       **error)
+{
+  gpointer reply = NULL;
+
+  if (sent)
+    reply = wait_for_reply (blocking_call, error);
+  else
+    aqmp_call_unref (blocking_call->call);
+
+  aqmp_call_unref (blocking_call->call);
+  aqmp_blocking_unref (blocking_call->blocking);
+  aqmp_protocol_release (blocking_call->owned);
+  g_object_unref (blocking_call->self);
+  return reply;
+}
+
 static JsonNode *
 execute (AqmpClient        *self,
          const char        *command,
@@ -106,16 +117,15 @@ execute (AqmpClient        *self,
          GError           **error)
 {
   BlockingCall blocking_call;
-  gpointer reply = NULL;
+  gboolean sent;
+  gpointer reply;
 
   if (!begin (&blocking_call, self, cancellable, error))
     return NULL;
 
-  if (aqmp_client_send_composed (self, aqmp_call_ref (blocking_call.call), command, arguments, fd_list, flags, timeout_ms, error))
-    reply = wait_for_reply (&blocking_call, error);
-  else
-    aqmp_call_unref (blocking_call.call);
-  end (&blocking_call);
+  sent = aqmp_client_send_composed (self, aqmp_call_ref (blocking_call.call), command, arguments, fd_list, flags, timeout_ms,
+                                    error);
+  reply = end (&blocking_call, sent, error);
 
   return reply != NULL ? aqmp_call_reply_build (reply, error) : NULL;
 }
@@ -223,7 +233,7 @@ aqmp_client_execute_raw_sync (AqmpClient    *self,
                               GError       **error)
 {
   BlockingCall blocking_call;
-  GBytes *reply = NULL;
+  gboolean sent;
 
   g_return_val_if_fail (AQMP_IS_CLIENT (self), NULL);
   g_return_val_if_fail (message != NULL, NULL);
@@ -233,11 +243,6 @@ aqmp_client_execute_raw_sync (AqmpClient    *self,
   if (!begin (&blocking_call, self, cancellable, error))
     return NULL;
 
-  if (aqmp_client_send_raw (self, aqmp_call_ref (blocking_call.call), message, fd_list, error))
-    reply = wait_for_reply (&blocking_call, error);
-  else
-    aqmp_call_unref (blocking_call.call);
-  end (&blocking_call);
-
-  return reply;
+  sent = aqmp_client_send_raw (self, aqmp_call_ref (blocking_call.call), message, fd_list, error);
+  return end (&blocking_call, sent, error);
 }

@@ -17,6 +17,8 @@
 #define LARGEST_PIECE (4 * SMALLEST_BUFFER)
 /* A buffer that this many messages in a row did not need half of is made smaller. */
 #define SETTLED_MESSAGES 64
+/* A buffer that is not bigger stays with the session, whatever was in it. */
+#define LARGEST_KEPT (16 * SMALLEST_BUFFER)
 /* Of a bigger message nothing stays with the allocator, either. */
 #define LARGEST_UNTRIMMED (1024 * 1024)
 /* CR LF: of a message that is as long as allowed, all but the last byte of this can be here before its end is seen. */
@@ -123,6 +125,17 @@ trim (guint8 *data,
   return length > LARGEST_UNTRIMMED || length < capacity - capacity / 4 ? g_realloc (data, length) : data;
 }
 
+/* With another buffer, after a big message of that size. */
+static void
+begin_anew (AqmpFraming *self,
+            gsize        size)
+{
+  self->expected = size + size / 8;
+  self->filled = FALSE;
+  self->recent_peak = self->end;
+  self->settled = 0;
+}
+
 /* A message that fills most of its buffer takes the buffer with it instead of a copy: for big ones the copy costs as
    much memory again. What follows it in the buffer is little, and moves to a new one. */
 static GBytes *
@@ -134,8 +147,7 @@ take_payload (AqmpFraming *self,
   gsize capacity = self->capacity;
   guint8 *whole;
 
-  if (self->start > 0 || payload_length < self->capacity / 2 || self->capacity <= 16 * SMALLEST_BUFFER ||
-      rest > SMALLEST_BUFFER)
+  if (self->start > 0 || payload_length < capacity / 2 || capacity <= LARGEST_KEPT || rest > SMALLEST_BUFFER)
     {
       GBytes *copy = g_bytes_new (self->data + self->start, payload_length);
 
@@ -144,13 +156,10 @@ take_payload (AqmpFraming *self,
     }
 
   whole = g_steal_pointer (&self->data);
-  self->expected = payload_length + payload_length / 8;
   resize (self, SMALLEST_BUFFER);
   memcpy (self->data, whole + consumed, rest);
   self->end = rest;
-  self->filled = FALSE;
-  self->recent_peak = rest;
-  self->settled = 0;
+  begin_anew (self, payload_length);
 
   return g_bytes_new_take (trim (whole, capacity, payload_length), payload_length);
 }
@@ -160,15 +169,12 @@ static void
 drop_big_buffer (AqmpFraming *self,
                  gsize        skipped)
 {
-  if (self->start < self->end || self->capacity <= 16 * SMALLEST_BUFFER)
+  if (self->start < self->end || self->capacity <= LARGEST_KEPT)
     return;
 
   g_clear_pointer (&self->data, g_free);
   self->capacity = self->start = self->end = 0;
-  self->filled = FALSE;
-  self->expected = skipped + skipped / 8;
-  self->recent_peak = 0;
-  self->settled = 0;
+  begin_anew (self, skipped);
 }
 
 static gboolean

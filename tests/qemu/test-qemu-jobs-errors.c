@@ -11,6 +11,17 @@
 
 /* --- Cancelling --------------------------------------------------------------------------------------------------- */
 
+static AqmpJob *
+begin_endless (Daemon *daemon)
+{
+  AqmpJob *job;
+
+  daemon_add_pair (daemon, ENDLESS);
+  job = aqmp_job_new (daemon->client, "backup0");
+  daemon_start_endless (daemon, "backup0");
+  return job;
+}
+
 static void
 test_cancel (void)
 {
@@ -23,9 +34,7 @@ test_cancel (void)
   if (!daemon_start (&daemon))
     return;
 
-  daemon_add_pair (&daemon, ENDLESS);
-  job = aqmp_job_new (daemon.client, "backup0");
-  daemon_start_endless (&daemon, "backup0");
+  job = begin_endless (&daemon);
   aqmp_job_run_async (job, cancellable, test_slot_callback, &slot);
   job_check_wait (job, "running");
   daemon_settle (&daemon);
@@ -52,9 +61,7 @@ test_cancelled_before (void)
   if (!daemon_start (&daemon))
     return;
 
-  daemon_add_pair (&daemon, ENDLESS);
-  job = aqmp_job_new (daemon.client, "backup0");
-  daemon_start_endless (&daemon, "backup0");
+  job = begin_endless (&daemon);
   g_cancellable_cancel (cancellable);
   g_assert_false (job_wait_status (job, "ready", cancellable, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
@@ -101,9 +108,7 @@ test_cancelled_by_another (void)
   if (!daemon_start (&daemon))
     return;
 
-  daemon_add_pair (&daemon, ENDLESS);
-  job = aqmp_job_new (daemon.client, "backup0");
-  daemon_start_endless (&daemon, "backup0");
+  job = begin_endless (&daemon);
   aqmp_job_run_async (job, NULL, test_slot_callback, &slot);
   daemon_do (&daemon, "job-cancel", "{'id': 'backup0'}");
   g_assert_false (job_finish_run (&slot, &error));
@@ -260,9 +265,7 @@ test_interrupted (void)
   if (!daemon_start (&daemon))
     return;
 
-  daemon_add_pair (&daemon, ENDLESS);
-  job = aqmp_job_new (daemon.client, "backup0");
-  daemon_start_endless (&daemon, "backup0");
+  job = begin_endless (&daemon);
   aqmp_job_run_async (job, NULL, test_slot_callback, &slot);
   job_check_wait (job, "running");
   daemon_settle (&daemon);
