@@ -23,8 +23,9 @@ struct _AqmpBlocking
 AqmpBlocking *
 aqmp_blocking_new (void)
 {
-  AqmpBlocking *self = g_atomic_rc_box_new0 (AqmpBlocking);
+  AqmpBlocking *self = g_atomic_rc_box_new (AqmpBlocking);
 
+  *self = (AqmpBlocking) { .waiting = FALSE };
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
   return self;

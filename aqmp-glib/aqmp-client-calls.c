@@ -50,11 +50,9 @@ return_to_caller (AqmpCall       *call,
                   GDestroyNotify  destroy,
                   GError         *error)
 {
-  g_autoptr (AqmpResult) result = g_steal_pointer (&call->result);
-
   aqmp_watch_stop (&call->watch);
   aqmp_protocol_returns_task (AQMP_PROTOCOL (call->client));
-  aqmp_result_return (result, value, destroy, error);
+  aqmp_result_return (g_steal_pointer (&call->result), value, destroy, error);
 }
 
 /* The call has left the table. This may run the caller's callback: nothing may be touched after that. */
@@ -165,7 +163,7 @@ give_up (gpointer      operation,
   AqmpCall *call = operation;
   /* The result, which keeps it, calls back in this context, and so not now; and then the watch tells no more. */
   AqmpClient *self = AQMP_CLIENT (call->client);
-  g_autoptr (AqmpResult) result = NULL;
+  AqmpResult *result = NULL;
   gboolean done = TRUE;
 
   aqmp_protocol_lock (AQMP_PROTOCOL (self));

@@ -20,11 +20,11 @@ begin (AqmpClient          *self,
        gpointer             user_data,
        gpointer             source_tag)
 {
-  g_autoptr (AqmpResult) result = aqmp_result_new (self, cancellable, callback, user_data, source_tag);
+  AqmpResult *result = aqmp_result_new (self, cancellable, callback, user_data, source_tag);
   GError *error = NULL;
 
   if (!g_cancellable_set_error_if_cancelled (cancellable, &error))
-    return aqmp_call_new (g_steal_pointer (&result));
+    return aqmp_call_new (result);
 
   aqmp_result_return (result, NULL, NULL, error);
   return NULL;
@@ -35,7 +35,7 @@ static void
 fail (AqmpCall *call,
       GError   *error)
 {
-  aqmp_result_return (call->result, NULL, NULL, error);
+  aqmp_result_return (g_steal_pointer (&call->result), NULL, NULL, error);
   aqmp_call_unref (call);
 }
 

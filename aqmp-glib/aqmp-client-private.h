@@ -47,7 +47,14 @@ typedef struct
   GPtrArray    *queues;          /* (element-type AqmpEventQueue) (owned): of listeners */
 } AqmpClientPrivate;
 
-AqmpClientPrivate *aqmp_client_get_private        (AqmpClient         *self);
+/* From the object to that; known once the class is. */
+extern gint aqmp_client_private_offset;
+
+static inline AqmpClientPrivate *
+aqmp_client_get_private (AqmpClient *self)
+{
+  return G_STRUCT_MEMBER_P (self, aqmp_client_private_offset);
+}
 
 void               aqmp_client_set_greeting       (AqmpClient         *self,
                                                    AqmpGreeting       *greeting);

@@ -65,11 +65,7 @@ static GParamSpec *properties[N_PROPERTIES];
 
 G_DEFINE_TYPE_WITH_PRIVATE (AqmpClient, aqmp_client, AQMP_TYPE_PROTOCOL)
 
-AqmpClientPrivate *
-aqmp_client_get_private (AqmpClient *self)
-{
-  return aqmp_client_get_instance_private (self);
-}
+gint aqmp_client_private_offset;
 
 /**
  * aqmp_client_new:
@@ -632,6 +628,8 @@ aqmp_client_class_init (AqmpClientClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   AqmpProtocolClass *protocol_class = AQMP_PROTOCOL_CLASS (klass);
+
+  aqmp_client_private_offset = AqmpClient_private_offset;
 
   object_class->get_property = aqmp_client_get_property;
   object_class->set_property = aqmp_client_set_property;

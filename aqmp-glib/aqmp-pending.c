@@ -131,24 +131,32 @@ aqmp_call_id_clear (AqmpCallId *self)
 
 /* --- Calls -------------------------------------------------------------------------------------------------------- */
 
+/* Cleared by hand: calloc() takes no block from the C library's cache of a thread, which a freed one goes back to. */
+static AqmpCall *
+call_new (void)
+{
+  AqmpCall *self = g_atomic_rc_box_new (AqmpCall);
+
+  *self = (AqmpCall) { .link.data = self };
+  return self;
+}
+
 AqmpCall *
 aqmp_call_new (AqmpResult *result)
 {
-  AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
+  AqmpCall *self = call_new ();
 
   self->result = result;
   self->client = aqmp_result_get_source (result);
-  self->link.data = self;
   return self;
 }
 
 AqmpCall *
 aqmp_call_new_blocking (AqmpBlocking *blocking)
 {
-  AqmpCall *self = g_atomic_rc_box_new0 (AqmpCall);
+  AqmpCall *self = call_new ();
 
   self->blocking = aqmp_blocking_ref (blocking);
-  self->link.data = self;
   return self;
 }
 

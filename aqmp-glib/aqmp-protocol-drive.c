@@ -23,18 +23,6 @@
 
 /* --- Virtual functions -------------------------------------------------------------------------------------------- */
 
-void
-aqmp_protocol_enter_vfunc (AqmpProtocol *self)
-{
-  aqmp_protocol_get_private (self)->n_vfuncs++;
-}
-
-void
-aqmp_protocol_leave_vfunc (AqmpProtocol *self)
-{
-  aqmp_protocol_get_private (self)->n_vfuncs--;
-}
-
 /* Inside any other a blocking call would wait for what only happens once that has returned. */
 guint
 aqmp_protocol_suspend_vfuncs (AqmpProtocol *self)

@@ -125,14 +125,31 @@ typedef struct
   guint          flush_timeout;
 } AqmpProtocolPrivate;
 
-AqmpProtocolPrivate *aqmp_protocol_get_private (AqmpProtocol *self);
+/* From the object to that; known once the class is. */
+extern gint aqmp_protocol_private_offset;
+
+static inline AqmpProtocolPrivate *
+aqmp_protocol_get_private (AqmpProtocol *self)
+{
+  return G_STRUCT_MEMBER_P (self, aqmp_protocol_private_offset);
+}
+
+static inline void
+aqmp_protocol_lock (AqmpProtocol *self)
+{
+  g_mutex_lock (&aqmp_protocol_get_private (self)->lock);
+}
+
+static inline void
+aqmp_protocol_unlock (AqmpProtocol *self)
+{
+  g_mutex_unlock (&aqmp_protocol_get_private (self)->lock);
+}
 
 /* --- For subclasses inside the library ---------------------------------------------------------------------------- */
 
 void          aqmp_protocol_set_hooks             (AqmpProtocol            *self,
                                                    const AqmpProtocolHooks *hooks);
-void          aqmp_protocol_lock                  (AqmpProtocol  *self);
-void          aqmp_protocol_unlock                (AqmpProtocol  *self);
 
 /* Locked. As the public function. */
 gboolean      aqmp_protocol_require_runstate_locked (AqmpProtocol  *self,
@@ -212,8 +229,18 @@ void          aqmp_protocol_invoke                (AqmpProtocol  *self,
 /* A task will be returned. */
 void          aqmp_protocol_returns_task          (AqmpProtocol  *self);
 /* Around calls of virtual functions; and around what message_received, but no other, calls that is free to block. */
-void          aqmp_protocol_enter_vfunc           (AqmpProtocol  *self);
-void          aqmp_protocol_leave_vfunc           (AqmpProtocol  *self);
+static inline void
+aqmp_protocol_enter_vfunc (AqmpProtocol *self)
+{
+  aqmp_protocol_get_private (self)->n_vfuncs++;
+}
+
+static inline void
+aqmp_protocol_leave_vfunc (AqmpProtocol *self)
+{
+  aqmp_protocol_get_private (self)->n_vfuncs--;
+}
+
 guint         aqmp_protocol_suspend_vfuncs        (AqmpProtocol  *self);
 void          aqmp_protocol_resume_vfuncs         (AqmpProtocol  *self,
                                                    guint          n_vfuncs);

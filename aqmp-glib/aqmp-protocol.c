@@ -88,23 +88,7 @@ static guint signals[N_SIGNALS];
 
 G_DEFINE_ABSTRACT_TYPE_WITH_PRIVATE (AqmpProtocol, aqmp_protocol, G_TYPE_OBJECT)
 
-AqmpProtocolPrivate *
-aqmp_protocol_get_private (AqmpProtocol *self)
-{
-  return aqmp_protocol_get_instance_private (self);
-}
-
-void
-aqmp_protocol_lock (AqmpProtocol *self)
-{
-  g_mutex_lock (&aqmp_protocol_get_private (self)->lock);
-}
-
-void
-aqmp_protocol_unlock (AqmpProtocol *self)
-{
-  g_mutex_unlock (&aqmp_protocol_get_private (self)->lock);
-}
+gint aqmp_protocol_private_offset;
 
 /* --- Defaults of the virtual functions ---------------------------------------------------------------------------- */
 
@@ -1252,6 +1236,8 @@ static void
 aqmp_protocol_class_init (AqmpProtocolClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  aqmp_protocol_private_offset = AqmpProtocol_private_offset;
 
   object_class->get_property = aqmp_protocol_get_property;
   object_class->set_property = aqmp_protocol_set_property;

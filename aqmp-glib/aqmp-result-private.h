@@ -15,6 +15,10 @@ G_BEGIN_DECLS
    dispatch of that context, but never in the one in which it was made. */
 G_DECLARE_FINAL_TYPE (AqmpResult, aqmp_result, AQMP, RESULT, GObject)
 
+/* At the beginning of each dispatch of a source that returns many. GLib tells one dispatch from the next by the context's time, for
+   which it takes a lock. */
+void          aqmp_result_begin_turn      (void);
+
 AqmpResult   *aqmp_result_new             (gpointer             source_object,
                                            GCancellable        *cancellable,
                                            GAsyncReadyCallback  callback,
@@ -25,7 +29,7 @@ gpointer      aqmp_result_get_source      (AqmpResult          *self);
 GMainContext *aqmp_result_get_context     (AqmpResult          *self);
 GCancellable *aqmp_result_get_cancellable (AqmpResult          *self);
 
-/* Once, in any thread, by somebody with a reference. @result: (transfer full) (nullable); @error: (transfer full) (nullable) */
+/* Once, in any thread. @self: (transfer full); @result: (transfer full) (nullable); @error: (transfer full) (nullable) */
 void          aqmp_result_return          (AqmpResult          *self,
                                            gpointer             result,
                                            GDestroyNotify       destroy,

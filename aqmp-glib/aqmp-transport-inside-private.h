@@ -38,7 +38,7 @@ struct _AqmpTransport
   gboolean       failed;
 
   GMutex         lock;           /* for all below; held only for moments, never while calling the owner */
-  AqmpChannel   *channel;        /* (owned) (nullable): NULL once closed; replaced by nobody else */
+  AqmpChannel   *channel;        /* (owned) (nullable): NULL once closed, which is atomic; replaced by nobody else */
   GSource       *source;         /* (owned) (nullable) */
   AqmpWriteQueue queue;
   gboolean       write_blocked;  /* until the channel is writable again */

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "aqmp-nested-context-private.h"
+#include "aqmp-result-private.h"
 
 /* Threads: the owner's, unless the header says otherwise. What others may reach is under the transport's lock, in which nobody but
    the channel is called. */
@@ -63,16 +64,11 @@ aqmp_transport_wake (AqmpTransport *self)
   unlock_and_wake (self);
 }
 
+/* Twice for each message, so without the lock. */
 gboolean
 aqmp_transport_is_closed (AqmpTransport *self)
 {
-  gboolean closed;
-
-  aqmp_transport_lock (self);
-  closed = self->channel == NULL;
-  aqmp_transport_unlock (self);
-
-  return closed;
+  return g_atomic_pointer_get (&self->channel) == NULL;
 }
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
@@ -467,6 +463,7 @@ transport_source_dispatch (GSource     *gsource,
     return G_SOURCE_REMOVE;
 
   source->poll_fd.revents = 0;
+  aqmp_result_begin_turn ();
   /* Another source of this turn may have put it on hold. */
   if (!aqmp_transport_is_closed (self) && !is_held (self))
     aqmp_transport_do_whole_round (self, owner, readable);
@@ -594,7 +591,8 @@ close_channel (AqmpTransport *self,
   GSource *source;
 
   aqmp_transport_lock (self);
-  channel = g_steal_pointer (&self->channel);
+  channel = self->channel;
+  g_atomic_pointer_set (&self->channel, NULL);
   source = g_steal_pointer (&self->source);
   aqmp_transport_unlock (self);
 

@@ -170,7 +170,7 @@ end (AqmpPending *pending,
 {
   aqmp_pending_remove (pending, call);
   g_assert_cmpint (call->state, ==, AQMP_CALL_ENDED);
-  aqmp_result_return (call->result, NULL, NULL, NULL);
+  aqmp_result_return (g_steal_pointer (&call->result), NULL, NULL, NULL);
   aqmp_call_unref (call);
 }
 
@@ -406,7 +406,7 @@ finish_table (AqmpPending *pending)
   while ((call = aqmp_pending_steal_held (pending)) != NULL)
     {
       g_assert_cmpint (call->state, ==, AQMP_CALL_ENDED);
-      aqmp_result_return (call->result, NULL, NULL, NULL);
+      aqmp_result_return (g_steal_pointer (&call->result), NULL, NULL, NULL);
       aqmp_call_unref (call);
     }
   while (!g_queue_is_empty (&pending->order))
@@ -673,7 +673,7 @@ test_held_id_in_use (void)
   g_assert_cmpuint (pending.in_band.length, ==, 1);
   g_assert_cmpuint (pending.out_of_band.length, ==, 0);
   finish_table (&pending);
-  aqmp_result_return (again->result, NULL, NULL, NULL);
+  aqmp_result_return (g_steal_pointer (&again->result), NULL, NULL, NULL);
   aqmp_call_unref (again);
   while (g_main_context_iteration (NULL, FALSE))
     ;
@@ -715,7 +715,7 @@ test_steal_held (void)
       g_assert_true (call->id.serial == 9 || call->id.serial == 10 || call->id.serial == 21);
       g_assert_cmpint (call->state, ==, AQMP_CALL_ENDED);
       g_assert_null (aqmp_pending_find (&pending, &call->id));
-      aqmp_result_return (call->result, NULL, NULL, NULL);
+      aqmp_result_return (g_steal_pointer (&call->result), NULL, NULL, NULL);
       aqmp_call_unref (call);
     }
   g_assert_cmpuint (n_stolen, ==, 3);
@@ -736,7 +736,7 @@ test_call_owns (void)
   g_object_add_weak_pointer (G_OBJECT (fds), (gpointer *) &fds);
   call->fds = fds;
   call->held_text = g_string_new ("a command");
-  aqmp_result_return (call->result, NULL, NULL, NULL);
+  aqmp_result_return (g_steal_pointer (&call->result), NULL, NULL, NULL);
   aqmp_call_unref (call);
   g_assert_null (fds);
   while (g_main_context_iteration (NULL, FALSE))
