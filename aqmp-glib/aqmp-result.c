@@ -61,7 +61,7 @@ static void
 clear (AqmpResult *self)
 {
   if (self->destroy != NULL && self->result != NULL)
-    self->destroy (self->result);
+    self->destroy (g_steal_pointer (&self->result));
   g_clear_error (&self->error);
   g_clear_object (&self->cancellable);
   g_clear_pointer (&self->context, g_main_context_unref);
@@ -91,8 +91,6 @@ let_go (AqmpResult *self)
 
   clear (self);
   self->returned = FALSE;
-  self->result = NULL;
-  self->destroy = NULL;
   spare[n_spare++] = self;
 }
 

@@ -3,13 +3,15 @@
  */
 
 /* For how long nothing else runs on the main loop while replies arrive: the longest time between two runs of a source that
- * is always ready, for each reply, and of these the median.
+ * is always ready, for each reply, and of these the median. Whoever gets trees builds one by itself, too, after each reply: what
+ * there is to compare with.
  *
  * Time is that of the thread: on the core that it shares with the server, the clock would show the server's as well.
  */
 
 #include "aqmp.h"
 
+#include <err.h>
 #include <time.h>
 
 typedef struct
@@ -21,6 +23,8 @@ typedef struct
   gint64 last;          /* ns: the ready source ran; −1: not in this reply */
   gint64 longest;
   GArray *pauses;       /* (owned): the longest one of each reply */
+  char *text;           /* (owned) (nullable): a reply, to build its tree alone */
+  GArray *builds;       /* (owned): the time that took */
 } Pauses;
 
 static gint64
@@ -48,6 +52,33 @@ on_ready (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
+/* Checked strictly, built and freed: as with a reply. */
+static void
+build_alone (Pauses *self)
+{
+  g_autoptr (GError) error = NULL;
+  gint64 start = get_thread_time ();
+  JsonObject *tree = aqmp_arguments_parse (self->text, &error);
+  gint64 time;
+
+  if (tree == NULL)
+    errx (1, "%s", error->message);
+  json_object_unref (tree);
+  time = get_thread_time () - start;
+  g_array_append_val (self->builds, time);
+}
+
+static char *
+get_text (Pauses *self)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) reply = aqmp_client_execute_raw_sync (self->client, self->call.message, NULL, NULL, &error);
+
+  if (reply == NULL)
+    errx (1, "%s", error->message);
+  return g_strndup (g_bytes_get_data (reply, NULL), g_bytes_get_size (reply));
+}
+
 static void on_reply (GObject      *client,
                       GAsyncResult *result,
                       gpointer      user_data);
@@ -68,6 +99,8 @@ on_done (gpointer user_data)
 
   look_at_clock (self);
   g_array_append_val (self->pauses, self->longest);
+  if (self->text != NULL)
+    build_alone (self);
   if (--self->to_do > 0)
     start_call (self);
   else
@@ -108,10 +141,10 @@ compare (gconstpointer a,
 }
 
 static double
-get_median (GArray *pauses)
+get_median (GArray *times)
 {
-  g_array_sort (pauses, compare);
-  return g_array_index (pauses, gint64, pauses->len / 2) / 1000.0;
+  g_array_sort (times, compare);
+  return g_array_index (times, gint64, times->len / 2) / 1000.0;
 }
 
 void
@@ -119,17 +152,24 @@ run_pauses (Bench *bench)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GArray) pauses = g_array_new (FALSE, FALSE, sizeof (gint64));
-  Pauses self = { .client = new_session (bench), .loop = loop, .pauses = pauses };
+  g_autoptr (GArray) builds = g_array_new (FALSE, FALSE, sizeof (gint64));
+  Pauses self = { .client = new_session (bench), .loop = loop, .pauses = pauses, .builds = builds };
   guint ready = g_idle_add_full (G_PRIORITY_DEFAULT, on_ready, &self, NULL);
 
   call_init (&self.call, bench);
+  if (*self.call.form == 't')
+    self.text = get_text (&self);
   do_calls (&self, bench_warm (bench));
   g_array_set_size (pauses, 0);
+  g_array_set_size (builds, 0);
   bench_begin (bench);
   do_calls (&self, bench->count);
   bench_note (bench, "pause_us", get_median (pauses));
+  if (self.text != NULL)
+    bench_note (bench, "build_us", get_median (builds));
   bench_end (bench);
   g_source_remove (ready);
+  g_free (self.text);
   call_clear (&self.call);
   end_session (self.client);
 }

@@ -7,6 +7,8 @@ import bisect
 import html
 import math
 
+from rows import ALONE
+
 WIDTH = 900
 LEFT, RIGHT = 150, 70
 LINE = 18
@@ -142,7 +144,8 @@ def draw_curves(drawing, entries, place_x, place_y):
 def draw_growth(drawing, growth):
     points = [point for line in growth['entries'].values() for point in line]
     sizes, costs = sorted({size for size, _ in points}), cost_ticks([cost for _, cost in points])
-    drawing.title(f'{growth["group"]}: CPU of the client for each {growth["per"]} (logarithmic; level is linear growth)')
+    level = 'constant' if growth['per'] == ALONE else 'linear growth'
+    drawing.title(f'{growth["group"]}: CPU of the client for each {growth["per"]} (logarithmic; level is {level})')
     bottom = drawing.y + CURVE_HEIGHT
     place_x = scale(sizes, LEFT, WIDTH - RIGHT)
     place_y = scale(costs, bottom, bottom - CURVE_HEIGHT + LINE)

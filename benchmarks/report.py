@@ -7,12 +7,21 @@ import itertools
 import math
 import statistics
 
+from rows import ALONE
+
 PEERS = ('obvious', 'JsonParser', 'qemu-python', 'node')
 
 
-def ratio(ours, other, what='seconds'):
+def numbers(contestant, what):
+    """Of each round: the time of one operation ("seconds" or "cpu") in µs, or what was noted under that name."""
+    if what in ('seconds', 'cpu'):
+        return [time * 1e6 for time in contestant.times(what)]
+    return contestant.notes(what)
+
+
+def ratio(ours, other, what='seconds', against='seconds'):
     """How many times the other's time an operation takes; of each round, as the machine's speed drifts, and of these the median."""
-    pairs = zip(ours.times(what), other.times(what))
+    pairs = zip(numbers(ours, what), numbers(other, against))
     return statistics.median(a / b for a, b in pairs)
 
 
@@ -20,23 +29,17 @@ def measured(contestant):
     return contestant is not None and not contestant.error and contestant.results
 
 
-def find(results, row, path):
-    """The contestant that a goal names, or None."""
-    name, _, entry = path.rpartition('/')
-    return results.get(name or row.name, {}).get(entry)
-
-
 def judge(results, row, contestant, goal):
     """What a goal asks for, what was reached, and whether that is enough (None: cannot be told)."""
-    other = find(results, row, goal.of) if goal.of else None
-    if goal.of and not measured(other):
-        return {'goal': f'≤ {goal.most:.3g} × {goal.of}', 'reached': None, 'met': None}
-    if goal.note:
-        reached = statistics.median(contestant.notes(goal.note))
-        most = goal.most * (other.median(goal.against) * 1e6 if other else 1)
-        return {'goal': f'{goal.note} ≤ {most:.0f} {goal.unit}', 'reached': reached, 'met': reached <= most}
-    reached = (ratio(contestant, other) if '/' not in goal.of else contestant.median() / other.median())
-    return {'goal': f'≤ {goal.most:.3g} × {goal.of}', 'reached': reached, 'met': reached <= goal.most}
+    if not goal.of:
+        reached = statistics.median(numbers(contestant, goal.note))
+        return {'goal': f'{goal.note} ≤ {goal.most:.0f} {goal.unit}', 'reached': reached, 'met': reached <= goal.most}
+    other = results[row.name].get(goal.of)
+    wanted = f'{goal.note} ≤ {goal.most:.3g} × {goal.against} of {goal.of}' if goal.note else f'≤ {goal.most:.3g} × {goal.of}'
+    if not measured(other):
+        return {'goal': wanted, 'reached': None, 'met': None}
+    reached = ratio(contestant, other, goal.note or 'seconds', goal.against)
+    return {'goal': wanted, 'reached': reached, 'met': reached <= goal.most}
 
 
 def figures(results, row, contestant):
@@ -129,20 +132,21 @@ def growth(rows, all_figures):
     return curves
 
 
-def exponent(points):
-    """From the last but one size to the last; 1 is linear."""
+def exponent(points, per):
+    """Of the whole, from the last but one size to the last; 1 is linear."""
     if len(points) < 2:
         return math.nan
     (size_a, cost_a), (size_b, cost_b) = points[-2:]
-    return 1 + math.log(cost_b / cost_a) / math.log(size_b / size_a)
+    of_one = math.log(cost_b / cost_a) / math.log(size_b / size_a)
+    return of_one if per == ALONE else 1 + of_one
 
 
 # What is beyond is not explained by caches that are too small.
 LINEAR = 1.15
 
 
-def growth_text(points):
-    power = exponent(points)
+def growth_text(points, per):
+    power = exponent(points, per)
     if math.isnan(power):
         return ''
     return f'size^{power:.2f}' + (', worse than linear' if power > LINEAR else '')
@@ -152,8 +156,8 @@ def print_growth(curves):
     for (group, per), entries in curves.items():
         print(f'\n{group}: CPU of the client, ns for each {per}')
         sizes = sorted({size for points in entries.values() for size, _ in points})
-        print_table(['client', *(f'{size:,}' for size in sizes), 'all together grow as'],
-                    [[name, *(short(dict(points).get(size)) for size in sizes), growth_text(points)]
+        print_table(['client', *(f'{size:,}' for size in sizes), 'the whole grows as'],
+                    [[name, *(short(dict(points).get(size)) for size in sizes), growth_text(points, per)]
                      for name, points in entries.items()])
 
 
@@ -175,7 +179,7 @@ def print_summary(all_figures, curves):
     print(f'\n{len(goals) - len(missed) - len(untold)} goals met, {len(missed)} missed, {len(untold)} cannot be told')
     for row, name, goal in missed + untold:
         print(f'  {row}, {name}: {verdict(goal)}')
-    for (group, _), entries in curves.items():
+    for (group, per), entries in curves.items():
         for name, points in entries.items():
-            if exponent(points) > LINEAR:
-                print(f'  {group}, {name}: {growth_text(points)}')
+            if exponent(points, per) > LINEAR:
+                print(f'  {group}, {name}: {growth_text(points, per)}')

@@ -39,16 +39,13 @@ def parse_arguments():
 
 
 def select(rows, only):
-    """With those that their goals refer to."""
     if not only:
         return rows
     names = {row.name for row in rows for name in only if row.name == name or row.name.startswith(f'{name}-')}
     unknown = [name for name in only if not any(found == name or found.startswith(f'{name}-') for found in names)]
     if unknown:
         sys.exit(f'No such row: {", ".join(unknown)}. There are: {", ".join(row.name for row in rows)}')
-    needed = {goal.of.rpartition('/')[0] for row in rows if row.name in names
-              for entry in row.entries for goal in entry.goals}
-    return [row for row in rows if row.name in names | needed]
+    return [row for row in rows if row.name in names]
 
 
 def cpu_model():
