@@ -129,7 +129,8 @@ aqmp_client_release_calls (AqmpClient *self)
   AqmpProtocol *protocol = AQMP_PROTOCOL (self);
   AqmpCall *call;
 
-  while ((call = aqmp_pending_release (&priv->pending)) != NULL)
+  /* Otherwise nothing is ever held back. */
+  while (priv->oob_enabled && (call = aqmp_pending_release (&priv->pending)) != NULL)
     {
       g_string_append_len (aqmp_protocol_begin_message (protocol), call->held_text->str, call->held_text->len);
       call->token = aqmp_protocol_commit_message (protocol, g_steal_pointer (&call->fds));
