@@ -175,32 +175,40 @@ is_time_for_it (AqmpResult *self)
          (source != self->made_in || turn != self->turn);
 }
 
+/* The context is kept, too: once the source is attached another thread may be through with both, and GLib looks into the source
+   for its context without any lock. */
+static void
+return_later (AqmpResult *self)
+{
+  g_autoptr (GMainContext) context = g_main_context_ref (aqmp_result_get_context (self));
+  g_autoptr (GSource) source = g_idle_source_new ();
+
+  g_source_set_name (source, "[aqmp] reply");
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, call_back_later, self, g_object_unref);
+  g_source_attach (source, context);
+}
+
 void
 aqmp_result_return (AqmpResult     *self,
                     gpointer        result,
                     GDestroyNotify  destroy,
                     GError         *error)
 {
-  g_autoptr (GSource) source = NULL;
-
   g_assert (!self->returned);
   self->returned = TRUE;
   self->result = result;
   self->destroy = destroy;
   self->error = error;
 
-  if (is_time_for_it (self))
+  if (!is_time_for_it (self))
     {
-      call_back (self);
-      let_go (self);
+      return_later (self);
       return;
     }
 
-  source = g_idle_source_new ();
-  g_source_set_name (source, "[aqmp] reply");
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, call_back_later, self, g_object_unref);
-  g_source_attach (source, self->context);
+  call_back (self);
+  let_go (self);
 }
 
 gboolean
