@@ -293,6 +293,51 @@ scan_string_at_end (AqmpJsonScan  *scan,
   return scan_string (scan, position, end);
 }
 
+/* Of the bytes of a block of UTF-8, those of characters that are all there. */
+static inline gsize
+whole_characters (const guint8 *block)
+{
+  const guint8 *end = block + AQMP_JSON_BLOCK;
+
+  if (end[-1] >= 0xc0)
+    return AQMP_JSON_BLOCK - 1;
+  if (end[-2] >= 0xe0)
+    return AQMP_JSON_BLOCK - 2;
+  if (end[-3] >= 0xf0)
+    return AQMP_JSON_BLOCK - 3;
+  return AQMP_JSON_BLOCK;
+}
+
+/* As scan_string(), of a string with characters beyond ASCII. */
+G_GNUC_NO_INLINE
+static StringEnd
+scan_text_quickly (AqmpJsonScan  *scan,
+                   const guint8 **position,
+                   const guint8  *end)
+{
+  const guint8 *p = *position;
+
+  while (end - p >= AQMP_JSON_BLOCK)
+    {
+      AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
+
+      if (G_UNLIKELY (!aqmp_json_block_is_utf8 (p, stops)))
+        break;
+      if (stops != 0)
+        {
+          p += aqmp_json_first_stop (stops);
+          if (G_UNLIKELY (*p != '"'))
+            break;
+          *position = p;
+          return STRING_CLOSED;
+        }
+      p += whole_characters (p);
+    }
+
+  *position = p;
+  return scan_string (scan, position, end);
+}
+
 /* Most strings are short and plain: one look at a block settles them. */
 static inline StringEnd
 scan_string_quickly (AqmpJsonScan  *scan,
@@ -300,16 +345,20 @@ scan_string_quickly (AqmpJsonScan  *scan,
                      const guint8 **position,
                      const guint8  *end)
 {
+  const guint8 *p = *position;
   AqmpJsonStops stops;
 
-  if (G_UNLIKELY (end - *position < AQMP_JSON_BLOCK))
+  if (G_UNLIKELY (end - p < AQMP_JSON_BLOCK))
     return scan_string_at_end (scan, data, position, end);
 
-  stops = aqmp_json_block_stops (*position, AQMP_JSON_RUN_ASCII);
-  *position += G_LIKELY (stops != 0) ? aqmp_json_first_stop (stops) : AQMP_JSON_BLOCK;
-  if (G_LIKELY (stops != 0 && **position == '"'))
-    return STRING_CLOSED;
+  stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_ASCII);
+  p += G_LIKELY (stops != 0) ? aqmp_json_first_stop (stops) : AQMP_JSON_BLOCK;
+  if (G_UNLIKELY (stops != 0 && *p >= 0x80))
+    return scan_text_quickly (scan, position, end);
 
+  *position = p;
+  if (G_LIKELY (stops != 0 && *p == '"'))
+    return STRING_CLOSED;
   return scan_string (scan, position, end);
 }
 
