@@ -218,14 +218,15 @@ typedef enum
   STRING_INVALID,
 } StringEnd;
 
-/* Advances inside a string to where it ends: the closing quote, the first piece that is incomplete, or is invalid. */
-static StringEnd
-scan_string (AqmpJsonScan  *scan,
-             const guint8 **position,
-             const guint8  *end)
+/* Advances inside a string to where it ends: the closing quote, the first piece that is incomplete, or is invalid. These functions take
+   and return the place instead of a pointer to it: whose address is taken is kept in memory. */
+static const guint8 *
+scan_string (AqmpJsonScan *scan,
+             const guint8 *p,
+             const guint8 *end,
+             StringEnd    *result)
 {
-  const guint8 *p = *position;
-  StringEnd result = STRING_INCOMPLETE;
+  *result = STRING_INCOMPLETE;
 
   while (p < end)
     {
@@ -242,7 +243,7 @@ scan_string (AqmpJsonScan  *scan,
         }
       else if (*p == '"')
         {
-          result = STRING_CLOSED;
+          *result = STRING_CLOSED;
           break;
         }
       else if (*p == '\\')
@@ -268,29 +269,11 @@ scan_string (AqmpJsonScan  *scan,
           continue;
         }
 
-      result = length == AQMP_JSON_INCOMPLETE ? STRING_INCOMPLETE : STRING_INVALID;
+      *result = length == AQMP_JSON_INCOMPLETE ? STRING_INCOMPLETE : STRING_INVALID;
       break;
     }
 
-  *position = p;
-  return result;
-}
-
-/* The bytes up to @end are fewer than a block, but there are enough before them, back to @data: the block that ends there will do. */
-static StringEnd
-scan_string_at_end (AqmpJsonScan  *scan,
-                    const guint8  *data,
-                    const guint8 **position,
-                    const guint8  *end)
-{
-  if (*position < end && end - data >= AQMP_JSON_BLOCK)
-    {
-      AqmpJsonStops stops = aqmp_json_tail_stops (*position, end, AQMP_JSON_RUN_ASCII);
-
-      *position = stops != 0 ? *position + aqmp_json_first_stop (stops) : end;
-    }
-
-  return scan_string (scan, position, end);
+  return p;
 }
 
 /* Of the bytes of a block of UTF-8, those of characters that are all there. */
@@ -308,15 +291,14 @@ whole_characters (const guint8 *block)
   return AQMP_JSON_BLOCK;
 }
 
-/* As scan_string(), of a string with characters beyond ASCII. */
+/* The same, block by block, of a string with characters beyond ASCII. */
 G_GNUC_NO_INLINE
-static StringEnd
-scan_text_quickly (AqmpJsonScan  *scan,
-                   const guint8 **position,
-                   const guint8  *end)
+static const guint8 *
+scan_text (AqmpJsonScan *scan,
+           const guint8 *p,
+           const guint8 *end,
+           StringEnd    *result)
 {
-  const guint8 *p = *position;
-
   while (end - p >= AQMP_JSON_BLOCK)
     {
       AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
@@ -328,38 +310,58 @@ scan_text_quickly (AqmpJsonScan  *scan,
           p += aqmp_json_first_stop (stops);
           if (G_UNLIKELY (*p != '"'))
             break;
-          *position = p;
-          return STRING_CLOSED;
+          *result = STRING_CLOSED;
+          return p;
         }
       p += whole_characters (p);
     }
 
-  *position = p;
-  return scan_string (scan, position, end);
+  return scan_string (scan, p, end, result);
+}
+
+/* The bytes up to @end are fewer than a block, but there are enough before them, back to @data: the block that ends there will do. */
+static const guint8 *
+scan_string_at_end (AqmpJsonScan *scan,
+                    const guint8 *data,
+                    const guint8 *p,
+                    const guint8 *end,
+                    StringEnd    *result)
+{
+  if (p < end && end - data >= AQMP_JSON_BLOCK)
+    {
+      AqmpJsonStops stops = aqmp_json_tail_stops (p, end, AQMP_JSON_RUN_ASCII);
+
+      p = stops != 0 ? p + aqmp_json_first_stop (stops) : end;
+    }
+
+  return scan_string (scan, p, end, result);
 }
 
 /* Most strings are short and plain: one look at a block settles them. */
-static inline StringEnd
-scan_string_quickly (AqmpJsonScan  *scan,
-                     const guint8  *data,
-                     const guint8 **position,
-                     const guint8  *end)
+static inline const guint8 *
+scan_string_quickly (AqmpJsonScan *scan,
+                     const guint8 *data,
+                     const guint8 *p,
+                     const guint8 *end,
+                     StringEnd    *result)
 {
-  const guint8 *p = *position;
   AqmpJsonStops stops;
+  const guint8 *stop;
 
   if (G_UNLIKELY (end - p < AQMP_JSON_BLOCK))
-    return scan_string_at_end (scan, data, position, end);
+    return scan_string_at_end (scan, data, p, end, result);
 
   stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_ASCII);
-  p += G_LIKELY (stops != 0) ? aqmp_json_first_stop (stops) : AQMP_JSON_BLOCK;
-  if (G_UNLIKELY (stops != 0 && *p >= 0x80))
-    return scan_text_quickly (scan, position, end);
+  if (G_UNLIKELY (stops == 0))
+    return scan_string (scan, p + AQMP_JSON_BLOCK, end, result);
 
-  *position = p;
-  if (G_LIKELY (stops != 0 && *p == '"'))
-    return STRING_CLOSED;
-  return scan_string (scan, position, end);
+  stop = p + aqmp_json_first_stop (stops);
+  if (G_LIKELY (*stop == '"'))
+    {
+      *result = STRING_CLOSED;
+      return stop;
+    }
+  return *stop >= 0x80 ? scan_text (scan, p, end, result) : scan_string (scan, stop, end, result);
 }
 
 /* The first byte that cannot belong to the number; @state tells what was read. */
@@ -427,53 +429,35 @@ exceeds_double (const guint8 *text,
   return isinf (aqmp_json_number_to_double (text, length));
 }
 
-typedef enum
+/* The end of the literal that @p is at; NULL and @incomplete, or NULL for none. */
+static const guint8 *
+scan_literal_at_end (const guint8 *p,
+                     const guint8 *end,
+                     gboolean     *incomplete)
 {
-  LITERAL_COMPLETE,
-  LITERAL_INCOMPLETE,
-  LITERAL_INVALID,
-} LiteralEnd;
-
-static LiteralEnd
-scan_literal (const guint8 **position,
-              const guint8  *end)
-{
-  const guint8 *p = *position;
   const char *literal = *p == 't' ? "true" : *p == 'f' ? "false" : "null";
   gsize length = *p == 'f' ? 5 : 4;
   gsize available = end - p;
 
+  *incomplete = FALSE;
   if (memcmp (p, literal, MIN (length, available)) != 0)
-    return LITERAL_INVALID;
-  if (available < length)
-    return LITERAL_INCOMPLETE;
-
-  *position = p + length;
-  return LITERAL_COMPLETE;
+    return NULL;
+  *incomplete = available < length;
+  return *incomplete ? NULL : p + length;
 }
 
-static inline LiteralEnd
-scan_literal_quickly (const guint8 **position,
-                      const guint8  *end)
+static inline const guint8 *
+scan_literal (const guint8 *p,
+              const guint8 *end,
+              gboolean     *incomplete)
 {
-  const guint8 *p = *position;
+  if (G_UNLIKELY (end - p < 5))
+    return scan_literal_at_end (p, end, incomplete);
 
-  if (G_LIKELY (end - p >= 5))
-    {
-      if (memcmp (p, "true", 4) == 0 || memcmp (p, "null", 4) == 0)
-        {
-          *position = p + 4;
-          return LITERAL_COMPLETE;
-        }
-      if (memcmp (p, "false", 5) == 0)
-        {
-          *position = p + 5;
-          return LITERAL_COMPLETE;
-        }
-      return LITERAL_INVALID;
-    }
-
-  return scan_literal (position, end);
+  *incomplete = FALSE;
+  if (memcmp (p, "true", 4) == 0 || memcmp (p, "null", 4) == 0)
+    return p + 4;
+  return memcmp (p, "false", 5) == 0 ? p + 5 : NULL;
 }
 
 /* Names of the outermost object */
@@ -605,10 +589,12 @@ aqmp_json_scan (AqmpJsonScan  *scan,
                 gboolean       at_eof,
                 GError       **error)
 {
-  const guint8 *p, *end;
+  const guint8 *p, *end, *literal_end;
   guint depth = scan->depth;
   gboolean in_object = depth > 0 && is_in_object (scan, depth - 1);
   guint8 state = scan->state;
+  StringEnd string_end;
+  gboolean incomplete;
 
   /* An empty buffer may be NULL. */
   if (length == 0)
@@ -655,17 +641,15 @@ value:
       p++;
 
 in_string:
-      switch (scan_string_quickly (scan, data, &p, end))
+      p = scan_string_quickly (scan, data, p, end, &string_end);
+      if (G_UNLIKELY (string_end != STRING_CLOSED))
         {
-        case STRING_CLOSED:
-          p++;
-          goto end_of_value;
-        case STRING_INCOMPLETE:
-          SUSPEND (STATE_IN_STRING);
-        case STRING_INVALID:
-        default:
+          if (string_end == STRING_INCOMPLETE)
+            SUSPEND (STATE_IN_STRING);
           FAIL (STATE_IN_STRING, explain_string (p, end));
         }
+      p++;
+      goto end_of_value;
     }
 
   if (*p == '{')
@@ -724,16 +708,15 @@ in_number:
       goto end_of_value;
     }
 
-  switch (scan_literal_quickly (&p, end))
+  literal_end = scan_literal (p, end, &incomplete);
+  if (G_UNLIKELY (literal_end == NULL))
     {
-    case LITERAL_COMPLETE:
-      goto end_of_value;
-    case LITERAL_INCOMPLETE:
-      SUSPEND (STATE_VALUE);
-    case LITERAL_INVALID:
-    default:
+      if (incomplete)
+        SUSPEND (STATE_VALUE);
       FAIL (depth == 0 ? STATE_START : STATE_VALUE, explain_value (p, end));
     }
+  p = literal_end;
+  goto end_of_value;
 
 close:
   p++;
@@ -776,14 +759,11 @@ name:
   scan->name_escaped = FALSE;
 
 in_name:
-  switch (scan_string_quickly (scan, data, &p, end))
+  p = scan_string_quickly (scan, data, p, end, &string_end);
+  if (G_UNLIKELY (string_end != STRING_CLOSED))
     {
-    case STRING_CLOSED:
-      break;
-    case STRING_INCOMPLETE:
-      SUSPEND (STATE_IN_NAME);
-    case STRING_INVALID:
-    default:
+      if (string_end == STRING_INCOMPLETE)
+        SUSPEND (STATE_IN_NAME);
       FAIL (STATE_IN_NAME, explain_string (p, end));
     }
   if (depth == 1)
