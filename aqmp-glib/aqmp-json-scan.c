@@ -89,9 +89,17 @@ void
 aqmp_json_scan_init (AqmpJsonScan       *scan,
                      const char * const *names)
 {
-  /* Runs once a message: is_object is left alone, it is written before it is read. */
-  memset (scan, 0, G_STRUCT_OFFSET (AqmpJsonScan, is_object));
+  /* Runs once a message: is_object, token_start and number_state are left alone, they are written before they are read. */
+  scan->kind = '\0';
+  scan->has_nul = scan->has_huge_number = scan->has_duplicate = FALSE;
+  /* In two halves, which are short enough for compilers to clear them by plain stores: a “rep stos” costs more than a name. */
+  memset (scan->members, 0, sizeof scan->members / 2);
+  memset (scan->members + AQMP_JSON_MAX_NAMES / 2, 0, sizeof scan->members / 2);
   scan->names = names;
+  scan->position = 0;
+  scan->depth = 0;
+  scan->state = STATE_START;
+  scan->name_escaped = FALSE;
   scan->member = -1;
 }
 
@@ -332,12 +340,18 @@ scan_string_at_end (AqmpJsonScan *scan,
       AqmpJsonStops stops = aqmp_json_tail_stops (p, end, AQMP_JSON_RUN_ASCII);
 
       p = stops != 0 ? p + aqmp_json_first_stop (stops) : end;
+      if (G_LIKELY (stops != 0 && *p == '"'))
+        {
+          *result = STRING_CLOSED;
+          return p;
+        }
     }
 
   return scan_string (scan, p, end, result);
 }
 
 /* Most strings are short and plain: one look at a block settles them. */
+G_ALWAYS_INLINE
 static inline const guint8 *
 scan_string_quickly (AqmpJsonScan *scan,
                      const guint8 *data,
@@ -410,6 +424,7 @@ number_is_complete (guint8 state)
   return state == NUMBER_ZERO || state == NUMBER_INTEGER || state == NUMBER_FRACTION || state == NUMBER_EXPONENT;
 }
 
+G_GNUC_NO_INLINE
 static gboolean
 exceeds_double (const guint8 *text,
                 gsize         length,
@@ -490,6 +505,7 @@ escaped_name_equals (const guint8 *p,
   return *name == '\0';
 }
 
+G_GNUC_NO_INLINE
 static gint8
 find_escaped_name (const AqmpJsonScan *scan,
                    const guint8       *p,
@@ -513,20 +529,18 @@ find_name (const AqmpJsonScan *scan,
            const guint8       *close)
 {
   gsize length = close - p;
-  gint8 i;
+  const char * const *name = scan->names;
 
-  if (scan->names == NULL)
+  if (name == NULL)
     return -1;
   if (G_UNLIKELY (scan->name_escaped))
     return find_escaped_name (scan, p, close);
 
-  for (i = 0; scan->names[i] != NULL; i++)
+  for (; *name != NULL; name++)
     {
-      const char *name = scan->names[i];
-
       /* The first byte settles most. No name has a raw NUL, so strncmp() stops at the end of the shorter one. */
-      if (name[0] == (char) *p && strncmp (name, (const char *) p, length) == 0 && name[length] == '\0')
-        return i;
+      if (**name == (char) *p && strncmp (*name, (const char *) p, length) == 0 && (*name)[length] == '\0')
+        return (gint8) (name - scan->names);
     }
 
   return -1;
