@@ -219,6 +219,15 @@ skip_space (const guint8 *p,
   return p < end && *p <= ' ' ? skip_space_run (p, end) : p;
 }
 
+/* Whether a comma or colon is here, one blank follows, and then what comes next: that is how QEMU writes. */
+static inline gboolean
+is_separated (const guint8 *p,
+              const guint8 *end,
+              const char   *separator)
+{
+  return end - p > 2 && memcmp (p, separator, 2) == 0 && p[2] > ' ';
+}
+
 typedef enum
 {
   STRING_CLOSED,
@@ -472,7 +481,7 @@ scan_literal (const guint8 *p,
   *incomplete = FALSE;
   if (memcmp (p, "true", 4) == 0 || memcmp (p, "null", 4) == 0)
     return p + 4;
-  return memcmp (p, "false", 5) == 0 ? p + 5 : NULL;
+  return *p == 'f' && memcmp (p + 1, "alse", 4) == 0 ? p + 5 : NULL;
 }
 
 /* Names of the outermost object */
@@ -528,18 +537,21 @@ find_name (const AqmpJsonScan *scan,
            const guint8       *p,
            const guint8       *close)
 {
-  gsize length = close - p;
-  const char * const *name = scan->names;
+  const char * const *name;
 
-  if (name == NULL)
+  if (scan->names == NULL)
     return -1;
   if (G_UNLIKELY (scan->name_escaped))
     return find_escaped_name (scan, p, close);
 
-  for (; *name != NULL; name++)
+  for (name = scan->names; *name != NULL; name++)
     {
-      /* The first byte settles most. No name has a raw NUL, so strncmp() stops at the end of the shorter one. */
-      if (**name == (char) *p && strncmp (*name, (const char *) p, length) == 0 && (*name)[length] == '\0')
+      gsize i = 0;
+
+      /* The first byte settles most. At the end of the shorter one they differ: in a NUL or in the closing quote. */
+      while ((*name)[i] == (char) p[i])
+        i++;
+      if ((*name)[i] == '\0' && p + i == close)
         return (gint8) (name - scan->names);
     }
 
@@ -552,7 +564,8 @@ member_begins (AqmpJsonScan *scan,
 {
   AqmpJsonSpan *span = &scan->members[scan->member];
 
-  scan->has_duplicate |= span->start != span->end;
+  if (G_UNLIKELY (span->start != span->end))
+    scan->has_duplicate = TRUE;
   span->start = span->end = offset;
 }
 
@@ -647,6 +660,8 @@ aqmp_json_scan (AqmpJsonScan  *scan,
 
 value:
   SKIP_SPACE (STATE_VALUE);
+
+value_here:
   if (depth == 1 && scan->member >= 0)
     member_begins (scan, p - data);
 
@@ -677,7 +692,7 @@ in_string:
 name_or_close:
       SKIP_SPACE (STATE_NAME_OR_CLOSE);
       if (G_LIKELY (*p == '"'))
-        goto name;
+        goto name_here;
       if (*p != '}')
         FAIL (STATE_NAME_OR_CLOSE, _("a name in double quotes or “}” was expected"));
       goto close;
@@ -749,6 +764,14 @@ end_of_value:
         }
     }
 
+  if (G_LIKELY (is_separated (p, end, ", ")))
+    {
+      p += 2;
+      if (!in_object)
+        goto value_here;
+      goto name_here;
+    }
+
 after_value:
   SKIP_SPACE (STATE_AFTER_VALUE);
   if (G_LIKELY (*p == ','))
@@ -766,6 +789,8 @@ after_value:
 
 name:
   SKIP_SPACE (STATE_NAME);
+
+name_here:
   if (G_UNLIKELY (*p != '"'))
     FAIL (STATE_NAME, _("a name in double quotes was expected"));
   p++;
@@ -783,6 +808,11 @@ in_name:
   if (depth == 1)
     scan->member = find_name (scan, data + scan->token_start, p);
   p++;
+  if (G_LIKELY (is_separated (p, end, ": ")))
+    {
+      p += 2;
+      goto value_here;
+    }
 
 colon:
   SKIP_SPACE (STATE_COLON);
