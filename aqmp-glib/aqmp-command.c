@@ -67,7 +67,7 @@ check_members (const AqmpJsonScan  *scan,
   return TRUE;
 }
 
-/* The fast way is for names without escapes: all that exist. */
+/* The fast way is for names without escapes: all that exist. (An escape elsewhere does not matter to the slow one.) */
 static gboolean
 parse_name (AqmpCommand         *self,
             const char          *message,
@@ -79,7 +79,7 @@ parse_name (AqmpCommand         *self,
   gsize length = span->end - span->start;
   g_autofree char *name = NULL;
 
-  if (text[0] == '"' && memchr (text, '\\', length) == NULL)
+  if (text[0] == '"' && !scan->has_escape)
     {
       self->quits = length == strlen ("\"quit\"") && memcmp (text, "\"quit\"", length) == 0;
       return TRUE;
@@ -139,8 +139,9 @@ aqmp_command_parse (AqmpCommand  *self,
       return FALSE;
     }
 
-  self->text = strchr (message, '{');
-  self->length = strrchr (message, '}') + 1 - self->text;
+  for (self->text = message; *self->text != '{'; self->text++)
+    ;
+  self->length = message + scan.position - self->text;
   self->out_of_band = is_present (&scan.members[EXEC_OOB]);
   return TRUE;
 }

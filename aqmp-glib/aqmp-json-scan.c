@@ -91,7 +91,7 @@ aqmp_json_scan_init (AqmpJsonScan       *scan,
 {
   /* Runs once a message: is_object, token_start and number_state are left alone, they are written before they are read. */
   scan->kind = '\0';
-  scan->has_nul = scan->has_huge_number = scan->has_duplicate = FALSE;
+  scan->has_escape = scan->has_nul = scan->has_huge_number = scan->has_duplicate = FALSE;
   /* In two halves, which are short enough for compilers to clear them by plain stores: a “rep stos” costs more than a name. */
   memset (scan->members, 0, sizeof scan->members / 2);
   memset (scan->members + AQMP_JSON_MAX_NAMES / 2, 0, sizeof scan->members / 2);
@@ -201,7 +201,8 @@ skip_space_run (const guint8 *p,
 {
   while (p < end && aqmp_json_is_space (*p))
     {
-      p++;
+      if (*p++ != ' ')
+        continue;
       /* Indented text is full of runs of blanks. */
       while (end - p >= 8 && memcmp (p, "        ", 8) == 0)
         p += 8;
@@ -270,7 +271,7 @@ scan_string (AqmpJsonScan *scan,
           length = aqmp_json_read_escape (p, end, &character);
           if (length > 0)
             {
-              scan->name_escaped = TRUE;
+              scan->name_escaped = scan->has_escape = TRUE;
               scan->has_nul |= character == 0;
               p += length;
               continue;
