@@ -89,8 +89,7 @@ void
 aqmp_json_scan_init (AqmpJsonScan       *scan,
                      const char * const *names)
 {
-  /* Runs once a message: is_object, token_start and number_state are left alone, they are written before they are read. */
-  scan->kind = '\0';
+  /* Runs once a message: what is left out is written before it is read. */
   scan->has_escape = scan->has_nul = scan->has_huge_number = scan->has_duplicate = FALSE;
   /* In two halves, which are short enough for compilers to clear them by plain stores: a “rep stos” costs more than a name. */
   memset (scan->members, 0, sizeof scan->members / 2);
@@ -99,7 +98,6 @@ aqmp_json_scan_init (AqmpJsonScan       *scan,
   scan->position = 0;
   scan->depth = 0;
   scan->state = STATE_START;
-  scan->name_escaped = FALSE;
   scan->member = -1;
 }
 
@@ -321,17 +319,17 @@ scan_text (AqmpJsonScan *scan,
     {
       AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
 
-      if (G_UNLIKELY (!aqmp_json_block_is_utf8 (p, stops)))
+      gsize length = stops != 0 ? aqmp_json_first_stop (stops) : whole_characters (p);
+
+      if (G_UNLIKELY (!aqmp_json_block_is_utf8 (p, length)))
         break;
-      if (stops != 0)
-        {
-          p += aqmp_json_first_stop (stops);
-          if (G_UNLIKELY (*p != '"'))
-            break;
-          *result = STRING_CLOSED;
-          return p;
-        }
-      p += whole_characters (p);
+      p += length;
+      if (stops == 0)
+        continue;
+      if (G_UNLIKELY (*p != '"'))
+        break;
+      *result = STRING_CLOSED;
+      return p;
     }
 
   return scan_string (scan, p, end, result);

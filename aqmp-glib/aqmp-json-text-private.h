@@ -83,11 +83,11 @@ aqmp_json_first_stop (guint stops)
 
 typedef guint AqmpJsonStops;
 
-/* Whether the block up to the first of @stops is UTF-8, but for a last character that may be incomplete if there are none. Without
+/* Whether the first @length bytes of the block, after which no continuation comes, are UTF-8. May say no where more of it is not. Without
    branches: that costs the same for any mixture of scripts. */
 static inline gboolean
 aqmp_json_block_is_utf8 (const guint8 *p,
-                         guint         stops)
+                         gsize         length)
 {
   __m128i bytes = _mm_loadu_si128 ((const __m128i *) (const void *) p);
   __m128i before = _mm_slli_si128 (bytes, 1); /* in the place of each byte, the one before it */
@@ -110,8 +110,8 @@ aqmp_json_block_is_utf8 (const guint8 *p,
   never = _mm_or_si128 (never, _mm_andnot_si128 (below_90, _mm_cmpeq_epi8 (before, _mm_set1_epi8 ((char) 0xf4))));
   never = _mm_or_si128 (never, _mm_andnot_si128 (_mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xf5)), bytes));
 
-  /* Up to the stop, and that: it must not come in the middle of a character. */
-  return (((due ^ continuations) | (guint) _mm_movemask_epi8 (never)) & (stops ^ (stops - 1)) & 0xffff) == 0;
+  /* With the byte that follows: it must not come in the middle of a character. */
+  return (((due ^ continuations) | (guint) _mm_movemask_epi8 (never)) & ((2u << length) - 1)) == 0;
 }
 
 #else
@@ -151,11 +151,9 @@ typedef guint64 AqmpJsonStops;
 
 static inline gboolean
 aqmp_json_block_is_utf8 (const guint8 *p,
-                         guint64       stops)
+                         gsize         length)
 {
-  const guint8 *end = p + aqmp_json_first_stop (stops);
-
-  return aqmp_json_skip_utf8 (p, end) == end;
+  return aqmp_json_skip_utf8 (p, p + length) == p + length;
 }
 
 #endif

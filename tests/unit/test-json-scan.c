@@ -219,6 +219,8 @@ static const Case invalid_cases[] = {
   { "undefined", "undefined" },
   { "wrong-case", "[True]" },
   { "misspelt-literal", "[nulk]" },
+  { "misspelt-first-letter", "[halse ]" },
+  { "misspelt-last-letter", "[falsy ]" },
   { "literal-with-a-tail", "[truely]" },
   { "line-comment", "[1] // one" },
   { "comment", "[/* one */ 1]" },
@@ -552,6 +554,24 @@ test_has_nul (void)
 
       g_assert_cmpint (scan_in_steps (&scan, cases[i].text, strlen (cases[i].text), 1, NULL), >, 0);
       g_assert_cmpint (scan.has_nul, ==, cases[i].has_nul);
+    }
+}
+
+static void
+test_has_escape (void)
+{
+  static const struct { const char *text; gboolean has_escape; } cases[] = {
+    { "\"\\n\"", TRUE }, { "{\"a\\/\":1,\"b\":2}", TRUE }, { "[[\"some text that is longer\\tthan one block\"],1]", TRUE },
+    { "{\"a\":\"\xc3\xa9\"}", FALSE }, { "0", FALSE },
+  };
+  gsize i;
+
+  for (i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      AqmpJsonScan scan;
+
+      g_assert_cmpint (scan_at_once (&scan, cases[i].text, strlen (cases[i].text), NULL), >, 0);
+      g_assert_cmpint (scan.has_escape, ==, cases[i].has_escape);
     }
 }
 
@@ -980,6 +1000,7 @@ main (int   argc,
 
   g_test_add_func ("/json/scan/kind", test_kind);
   g_test_add_func ("/json/scan/has-nul", test_has_nul);
+  g_test_add_func ("/json/scan/has-escape", test_has_escape);
   g_test_add_func ("/json/scan/has-huge-number", test_has_huge_number);
   g_test_add_func ("/json/scan/members", test_members);
   g_test_add_func ("/json/scan/member-names-are-decoded", test_member_names_are_decoded);
