@@ -152,18 +152,22 @@ aqmp_command_clear (AqmpCommand *self)
   aqmp_call_id_clear (&self->id);
 }
 
-/* @before, the member with the id, @after. At once, backwards: printf, or a piece at a time, would be most of the work of making a
-   command. */
+/* @before, the member with the id, @after, @rest. At once, the number backwards: printf, or a piece at a time, would be most of the work
+   of making a command. */
 static void
-append_serial (GString *out,
-               char     before,
-               guint64  serial,
-               char     after)
+append_serial (GString    *out,
+               char        before,
+               guint64     serial,
+               char        after,
+               const char *rest,
+               gsize       rest_length)
 {
   static const char name[] = "\"id\":\"" AQMP_GENERATED_ID_PREFIX;
   char text[64];
   char *end = text + sizeof text;
   char *start = end;
+  gsize old_length = out->len;
+  gsize length;
 
   *--start = after;
   *--start = '"';
@@ -177,7 +181,10 @@ append_serial (GString *out,
   memcpy (start, name, strlen (name));
   *--start = before;
 
-  g_string_append_len (out, start, end - start);
+  length = end - start;
+  g_string_set_size (out, old_length + length + rest_length);
+  memcpy (out->str + old_length, start, length);
+  memcpy (out->str + old_length + length, rest, rest_length);
 }
 
 void
@@ -192,8 +199,7 @@ aqmp_command_append (AqmpCommand *self,
     }
 
   /* There is at least one member, so a comma follows. */
-  append_serial (out, '{', serial, ',');
-  g_string_append_len (out, self->text + 1, self->length - 1);
+  append_serial (out, '{', serial, ',', self->text + 1, self->length - 1);
 }
 
 gboolean
@@ -217,7 +223,7 @@ aqmp_command_compose (const char  *command,
         goto failed;
     }
 
-  append_serial (out, ',', serial, '}');
+  append_serial (out, ',', serial, '}', "", 0);
   return TRUE;
 
 failed:
