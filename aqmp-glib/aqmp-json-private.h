@@ -24,7 +24,7 @@ typedef struct
 {
   /* Results, complete once aqmp_json_scan() has returned the length. */
   char         kind;                          /* the first byte: { [ " t f n, and 0 for any number */
-  guint        has_escape : 1;                /* in a string or name */
+  guint8       has_escape;                    /* in a string or name */
   guint        has_nul : 1;                   /* a \u0000 in a string or name: no C string can hold it */
   guint        has_huge_number : 1;           /* a number beyond double: no JsonNode can hold it */
   guint        has_duplicate : 1;             /* one of the names more than once; the last one is noted */

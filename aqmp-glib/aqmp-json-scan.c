@@ -90,7 +90,8 @@ aqmp_json_scan_init (AqmpJsonScan       *scan,
                      const char * const *names)
 {
   /* Runs once a message: what is left out is written before it is read. */
-  scan->has_escape = scan->has_nul = scan->has_huge_number = scan->has_duplicate = FALSE;
+  scan->has_escape = FALSE;
+  scan->has_nul = scan->has_huge_number = scan->has_duplicate = FALSE;
   /* In two halves, which are short enough for compilers to clear them by plain stores: a “rep stos” costs more than a name. */
   memset (scan->members, 0, sizeof scan->members / 2);
   memset (scan->members + AQMP_JSON_MAX_NAMES / 2, 0, sizeof scan->members / 2);
@@ -292,6 +293,8 @@ scan_string (AqmpJsonScan *scan,
   return p;
 }
 
+#ifdef __SSE2__
+
 /* Of the bytes of a block of UTF-8, those of characters that are all there. */
 static inline gsize
 whole_characters (const guint8 *block)
@@ -334,6 +337,8 @@ scan_text (AqmpJsonScan *scan,
 
   return scan_string (scan, p, end, result);
 }
+
+#endif
 
 /* The bytes up to @end are fewer than a block, but there are enough before them, back to @data: the block that ends there will do. */
 static const guint8 *
@@ -383,7 +388,11 @@ scan_string_quickly (AqmpJsonScan *scan,
       *result = STRING_CLOSED;
       return stop;
     }
-  return *stop >= 0x80 ? scan_text (scan, p, end, result) : scan_string (scan, stop, end, result);
+#ifdef __SSE2__
+  if (*stop >= 0x80)
+    return scan_text (scan, p, end, result);
+#endif
+  return scan_string (scan, stop, end, result);
 }
 
 /* The first byte that cannot belong to the number; @state tells what was read. */

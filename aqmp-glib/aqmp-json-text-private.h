@@ -48,10 +48,6 @@ aqmp_json_ends_run (guint8      c,
   return run != AQMP_JSON_RUN_TRUSTED && (c < 0x20 || (c >= 0x80 && run == AQMP_JSON_RUN_ASCII));
 }
 
-/* Where the UTF-8 ends: @end, or the first byte of a character that is invalid or incomplete. */
-const guint8  *aqmp_json_skip_utf8        (const guint8 *p,
-                                           const guint8 *end);
-
 #ifdef __SSE2__
 
 #define AQMP_JSON_BLOCK 16
@@ -149,13 +145,6 @@ aqmp_json_first_stop (guint64 stops)
 
 typedef guint64 AqmpJsonStops;
 
-static inline gboolean
-aqmp_json_block_is_utf8 (const guint8 *p,
-                         gsize         length)
-{
-  return aqmp_json_skip_utf8 (p, p + length) == p + length;
-}
-
 #endif
 
 /* The same of the bytes from @p to @end, which are fewer than a block, but not the first ones in memory: a block ends there. */
@@ -188,6 +177,10 @@ aqmp_json_skip_run (const guint8 *p,
     p++;
   return p;
 }
+
+/* Where the UTF-8 ends: @end, or the first byte of a character that is invalid or incomplete. */
+const guint8  *aqmp_json_skip_utf8        (const guint8 *p,
+                                           const guint8 *end);
 
 /* The length of the character of more than one byte at @p, 0 if it is not UTF-8, or AQMP_JSON_INCOMPLETE. */
 gint           aqmp_json_utf8_length      (const guint8 *p,
