@@ -322,13 +322,15 @@ scan_text (AqmpJsonScan *scan,
     {
       AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
 
-      gsize length = stops != 0 ? aqmp_json_first_stop (stops) : whole_characters (p);
 
-      if (G_UNLIKELY (!aqmp_json_block_is_utf8 (p, length)))
+      if (G_UNLIKELY (!aqmp_json_block_is_utf8 (p, stops)))
         break;
-      p += length;
-      if (stops == 0)
-        continue;
+      if (G_UNLIKELY (stops == 0))
+        {
+          p += whole_characters (p);
+          continue;
+        }
+      p += aqmp_json_first_stop (stops);
       if (G_UNLIKELY (*p != '"'))
         break;
       *result = STRING_CLOSED;

@@ -79,11 +79,11 @@ aqmp_json_first_stop (guint stops)
 
 typedef guint AqmpJsonStops;
 
-/* Whether the first @length bytes of the block, after which no continuation comes, are UTF-8. May say no where more of it is not. Without
-   branches: that costs the same for any mixture of scripts. */
+/* Whether the block up to the first of @stops is UTF-8; if there are none, its last character may be incomplete. Without branches: that
+   costs the same for any mixture of scripts. */
 static inline gboolean
 aqmp_json_block_is_utf8 (const guint8 *p,
-                         gsize         length)
+                         guint         stops)
 {
   __m128i bytes = _mm_loadu_si128 ((const __m128i *) (const void *) p);
   __m128i before = _mm_slli_si128 (bytes, 1); /* in the place of each byte, the one before it */
@@ -106,8 +106,8 @@ aqmp_json_block_is_utf8 (const guint8 *p,
   never = _mm_or_si128 (never, _mm_andnot_si128 (below_90, _mm_cmpeq_epi8 (before, _mm_set1_epi8 ((char) 0xf4))));
   never = _mm_or_si128 (never, _mm_andnot_si128 (_mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xf5)), bytes));
 
-  /* With the byte that follows: it must not come in the middle of a character. */
-  return (((due ^ continuations) | (guint) _mm_movemask_epi8 (never)) & ((2u << length) - 1)) == 0;
+  /* Up to the stop, and that: it must not come in the middle of a character. */
+  return (((due ^ continuations) | (guint) _mm_movemask_epi8 (never)) & (stops ^ (stops - 1)) & 0xffff) == 0;
 }
 
 #else
