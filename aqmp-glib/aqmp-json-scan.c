@@ -313,10 +313,10 @@ whole_characters (const guint8 *block)
 /* The same, block by block, of a string with characters beyond ASCII. */
 G_GNUC_NO_INLINE
 static const guint8 *
-scan_text (AqmpJsonScan *scan,
-           const guint8 *p,
-           const guint8 *end,
-           StringEnd    *result)
+scan_long_text (AqmpJsonScan *scan,
+                const guint8 *p,
+                const guint8 *end,
+                StringEnd    *result)
 {
   while (end - p >= AQMP_JSON_BLOCK)
     {
@@ -338,6 +338,23 @@ scan_text (AqmpJsonScan *scan,
     }
 
   return scan_string (scan, p, end, result);
+}
+
+/* The same. Most fit into the first block, and are spared what a loop sets up. */
+G_GNUC_NO_INLINE
+static const guint8 *
+scan_text (AqmpJsonScan *scan,
+           const guint8 *p,
+           const guint8 *end,
+           StringEnd    *result)
+{
+  AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
+
+  if (G_UNLIKELY (stops == 0 || p[aqmp_json_first_stop (stops)] != '"' || !aqmp_json_block_is_utf8 (p, stops)))
+    return scan_long_text (scan, p, end, result);
+
+  *result = STRING_CLOSED;
+  return p + aqmp_json_first_stop (stops);
 }
 
 #endif
