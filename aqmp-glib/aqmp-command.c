@@ -67,7 +67,7 @@ check_members (const AqmpJsonScan  *scan,
   return TRUE;
 }
 
-/* The fast way is for names without escapes: all that exist. */
+/* The fast way is for names without escapes: all that exist. (An escape elsewhere does not matter to the slow one.) */
 static gboolean
 parse_name (AqmpCommand         *self,
             const char          *message,
@@ -79,7 +79,7 @@ parse_name (AqmpCommand         *self,
   gsize length = span->end - span->start;
   g_autofree char *name = NULL;
 
-  if (text[0] == '"' && memchr (text, '\\', length) == NULL)
+  if (text[0] == '"' && !scan->has_escape)
     {
       self->quits = length == strlen ("\"quit\"") && memcmp (text, "\"quit\"", length) == 0;
       return TRUE;
@@ -139,8 +139,9 @@ aqmp_command_parse (AqmpCommand  *self,
       return FALSE;
     }
 
-  self->text = strchr (message, '{');
-  self->length = strrchr (message, '}') + 1 - self->text;
+  for (self->text = message; *self->text != '{'; self->text++)
+    ;
+  self->length = message + scan.position - self->text;
   self->out_of_band = is_present (&scan.members[EXEC_OOB]);
   return TRUE;
 }
@@ -151,18 +152,22 @@ aqmp_command_clear (AqmpCommand *self)
   aqmp_call_id_clear (&self->id);
 }
 
-/* @before, the member with the id, @after. At once, backwards: printf, or a piece at a time, would be most of the work of making a
-   command. */
+/* @before, the member with the id, @after, @rest. At once, the number backwards: printf, or a piece at a time, would be most of the work
+   of making a command. */
 static void
-append_serial (GString *out,
-               char     before,
-               guint64  serial,
-               char     after)
+append_serial (GString    *out,
+               char        before,
+               guint64     serial,
+               char        after,
+               const char *rest,
+               gsize       rest_length)
 {
   static const char name[] = "\"id\":\"" AQMP_GENERATED_ID_PREFIX;
   char text[64];
   char *end = text + sizeof text;
   char *start = end;
+  gsize old_length = out->len;
+  gsize length;
 
   *--start = after;
   *--start = '"';
@@ -176,7 +181,10 @@ append_serial (GString *out,
   memcpy (start, name, strlen (name));
   *--start = before;
 
-  g_string_append_len (out, start, end - start);
+  length = end - start;
+  g_string_set_size (out, old_length + length + rest_length);
+  memcpy (out->str + old_length, start, length);
+  memcpy (out->str + old_length + length, rest, rest_length);
 }
 
 void
@@ -191,8 +199,7 @@ aqmp_command_append (AqmpCommand *self,
     }
 
   /* There is at least one member, so a comma follows. */
-  append_serial (out, '{', serial, ',');
-  g_string_append_len (out, self->text + 1, self->length - 1);
+  append_serial (out, '{', serial, ',', self->text + 1, self->length - 1);
 }
 
 gboolean
@@ -216,7 +223,7 @@ aqmp_command_compose (const char  *command,
         goto failed;
     }
 
-  append_serial (out, ',', serial, '}');
+  append_serial (out, ',', serial, '}', "", 0);
   return TRUE;
 
 failed:

@@ -24,14 +24,15 @@ typedef struct
 {
   /* Results, complete once aqmp_json_scan() has returned the length. */
   char         kind;                          /* the first byte: { [ " t f n, and 0 for any number */
+  guint8       has_escape;                    /* in a string or name */
   guint        has_nul : 1;                   /* a \u0000 in a string or name: no C string can hold it */
   guint        has_huge_number : 1;           /* a number beyond double: no JsonNode can hold it */
   guint        has_duplicate : 1;             /* one of the names more than once; the last one is noted */
   AqmpJsonSpan members[AQMP_JSON_MAX_NAMES];  /* by index into @names */
+  gsize        position;                      /* the end of the value; before, where to go on */
 
   /* Private to the scanner. */
   const char * const *names;
-  gsize    position;                          /* where to go on; at most an escape or a character is looked at again */
   gsize    token_start;                       /* of the name or number that is being read */
   guint16  depth;
   guint8   state;
@@ -41,7 +42,8 @@ typedef struct
   guint64  is_object[AQMP_JSON_MAX_DEPTH / 64];  /* by depth; never cleared */
 } AqmpJsonScan;
 
-/* @names: (nullable), NULL-terminated, none of them empty, at most AQMP_JSON_MAX_NAMES, outlives the scan; compared after decoding escapes. */
+/* @names: (nullable), NULL-terminated, at most AQMP_JSON_MAX_NAMES, outlives the scan; compared after decoding escapes. None is empty,
+   nor has a quote in it. */
 void        aqmp_json_scan_init     (AqmpJsonScan        *scan,
                                      const char * const  *names);
 

@@ -89,9 +89,16 @@ void
 aqmp_json_scan_init (AqmpJsonScan       *scan,
                      const char * const *names)
 {
-  /* Runs once a message: is_object is left alone, it is written before it is read. */
-  memset (scan, 0, G_STRUCT_OFFSET (AqmpJsonScan, is_object));
+  /* Runs once a message: what is left out is written before it is read. */
+  scan->has_escape = FALSE;
+  scan->has_nul = scan->has_huge_number = scan->has_duplicate = FALSE;
+  /* In two halves, which are short enough for compilers to clear them by plain stores: a “rep stos” costs more than a name. */
+  memset (scan->members, 0, sizeof scan->members / 2);
+  memset (scan->members + AQMP_JSON_MAX_NAMES / 2, 0, sizeof scan->members / 2);
   scan->names = names;
+  scan->position = 0;
+  scan->depth = 0;
+  scan->state = STATE_START;
   scan->member = -1;
 }
 
@@ -193,7 +200,8 @@ skip_space_run (const guint8 *p,
 {
   while (p < end && aqmp_json_is_space (*p))
     {
-      p++;
+      if (*p++ != ' ')
+        continue;
       /* Indented text is full of runs of blanks. */
       while (end - p >= 8 && memcmp (p, "        ", 8) == 0)
         p += 8;
@@ -211,6 +219,15 @@ skip_space (const guint8 *p,
   return p < end && *p <= ' ' ? skip_space_run (p, end) : p;
 }
 
+/* Whether a comma or colon is here, one blank follows, and then what comes next: that is how QEMU writes. */
+static inline gboolean
+is_separated (const guint8 *p,
+              const guint8 *end,
+              const char   *separator)
+{
+  return end - p > 2 && memcmp (p, separator, 2) == 0 && p[2] > ' ';
+}
+
 typedef enum
 {
   STRING_CLOSED,
@@ -218,14 +235,15 @@ typedef enum
   STRING_INVALID,
 } StringEnd;
 
-/* Advances inside a string to where it ends: the closing quote, the first piece that is incomplete, or is invalid. */
-static StringEnd
-scan_string (AqmpJsonScan  *scan,
-             const guint8 **position,
-             const guint8  *end)
+/* Advances inside a string to where it ends: the closing quote, the first piece that is incomplete, or is invalid. These functions take
+   and return the place instead of a pointer to it: whose address is taken is kept in memory. */
+static const guint8 *
+scan_string (AqmpJsonScan *scan,
+             const guint8 *p,
+             const guint8 *end,
+             StringEnd    *result)
 {
-  const guint8 *p = *position;
-  StringEnd result = STRING_INCOMPLETE;
+  *result = STRING_INCOMPLETE;
 
   while (p < end)
     {
@@ -242,7 +260,7 @@ scan_string (AqmpJsonScan  *scan,
         }
       else if (*p == '"')
         {
-          result = STRING_CLOSED;
+          *result = STRING_CLOSED;
           break;
         }
       else if (*p == '\\')
@@ -252,7 +270,7 @@ scan_string (AqmpJsonScan  *scan,
           length = aqmp_json_read_escape (p, end, &character);
           if (length > 0)
             {
-              scan->name_escaped = TRUE;
+              scan->name_escaped = scan->has_escape = TRUE;
               scan->has_nul |= character == 0;
               p += length;
               continue;
@@ -268,49 +286,132 @@ scan_string (AqmpJsonScan  *scan,
           continue;
         }
 
-      result = length == AQMP_JSON_INCOMPLETE ? STRING_INCOMPLETE : STRING_INVALID;
+      *result = length == AQMP_JSON_INCOMPLETE ? STRING_INCOMPLETE : STRING_INVALID;
       break;
     }
 
-  *position = p;
-  return result;
+  return p;
 }
 
-/* The bytes up to @end are fewer than a block, but there are enough before them, back to @data: the block that ends there will do. */
-static StringEnd
-scan_string_at_end (AqmpJsonScan  *scan,
-                    const guint8  *data,
-                    const guint8 **position,
-                    const guint8  *end)
-{
-  if (*position < end && end - data >= AQMP_JSON_BLOCK)
-    {
-      AqmpJsonStops stops = aqmp_json_tail_stops (*position, end, AQMP_JSON_RUN_ASCII);
+#ifdef __SSE2__
 
-      *position = stops != 0 ? *position + aqmp_json_first_stop (stops) : end;
+/* Of the bytes of a block of UTF-8, those of characters that are all there. */
+static inline gsize
+whole_characters (const guint8 *block)
+{
+  const guint8 *end = block + AQMP_JSON_BLOCK;
+
+  if (end[-1] >= 0xc0)
+    return AQMP_JSON_BLOCK - 1;
+  if (end[-2] >= 0xe0)
+    return AQMP_JSON_BLOCK - 2;
+  if (end[-3] >= 0xf0)
+    return AQMP_JSON_BLOCK - 3;
+  return AQMP_JSON_BLOCK;
+}
+
+/* The same, block by block, of a string with characters beyond ASCII. */
+G_GNUC_NO_INLINE
+static const guint8 *
+scan_long_text (AqmpJsonScan *scan,
+                const guint8 *p,
+                const guint8 *end,
+                StringEnd    *result)
+{
+  while (end - p >= AQMP_JSON_BLOCK)
+    {
+      AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
+
+
+      if (G_UNLIKELY (!aqmp_json_block_is_utf8 (p, stops)))
+        break;
+      if (G_UNLIKELY (stops == 0))
+        {
+          p += whole_characters (p);
+          continue;
+        }
+      p += aqmp_json_first_stop (stops);
+      if (G_UNLIKELY (*p != '"'))
+        break;
+      *result = STRING_CLOSED;
+      return p;
     }
 
-  return scan_string (scan, position, end);
+  return scan_string (scan, p, end, result);
+}
+
+/* The same. Most fit into the first block, and are spared what a loop sets up. */
+G_GNUC_NO_INLINE
+static const guint8 *
+scan_text (AqmpJsonScan *scan,
+           const guint8 *p,
+           const guint8 *end,
+           StringEnd    *result)
+{
+  AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
+
+  if (G_UNLIKELY (stops == 0 || p[aqmp_json_first_stop (stops)] != '"' || !aqmp_json_block_is_utf8 (p, stops)))
+    return scan_long_text (scan, p, end, result);
+
+  *result = STRING_CLOSED;
+  return p + aqmp_json_first_stop (stops);
+}
+
+#endif
+
+/* The bytes up to @end are fewer than a block, but there are enough before them, back to @data: the block that ends there will do. */
+static const guint8 *
+scan_string_at_end (AqmpJsonScan *scan,
+                    const guint8 *data,
+                    const guint8 *p,
+                    const guint8 *end,
+                    StringEnd    *result)
+{
+  if (p < end && end - data >= AQMP_JSON_BLOCK)
+    {
+      AqmpJsonStops stops = aqmp_json_tail_stops (p, end, AQMP_JSON_RUN_ASCII);
+
+      p = stops != 0 ? p + aqmp_json_first_stop (stops) : end;
+      if (G_LIKELY (stops != 0 && *p == '"'))
+        {
+          *result = STRING_CLOSED;
+          return p;
+        }
+    }
+
+  return scan_string (scan, p, end, result);
 }
 
 /* Most strings are short and plain: one look at a block settles them. */
-static inline StringEnd
-scan_string_quickly (AqmpJsonScan  *scan,
-                     const guint8  *data,
-                     const guint8 **position,
-                     const guint8  *end)
+G_ALWAYS_INLINE
+static inline const guint8 *
+scan_string_quickly (AqmpJsonScan *scan,
+                     const guint8 *data,
+                     const guint8 *p,
+                     const guint8 *end,
+                     StringEnd    *result)
 {
   AqmpJsonStops stops;
+  const guint8 *stop;
 
-  if (G_UNLIKELY (end - *position < AQMP_JSON_BLOCK))
-    return scan_string_at_end (scan, data, position, end);
+  if (G_UNLIKELY (end - p < AQMP_JSON_BLOCK))
+    return scan_string_at_end (scan, data, p, end, result);
 
-  stops = aqmp_json_block_stops (*position, AQMP_JSON_RUN_ASCII);
-  *position += G_LIKELY (stops != 0) ? aqmp_json_first_stop (stops) : AQMP_JSON_BLOCK;
-  if (G_LIKELY (stops != 0 && **position == '"'))
-    return STRING_CLOSED;
+  stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_ASCII);
+  if (G_UNLIKELY (stops == 0))
+    return scan_string (scan, p + AQMP_JSON_BLOCK, end, result);
 
-  return scan_string (scan, position, end);
+  stop = p + aqmp_json_first_stop (stops);
+  if (G_LIKELY (*stop == '"'))
+    {
+      *result = STRING_CLOSED;
+      return stop;
+    }
+#ifdef __SSE2__
+  if (*stop >= 0x80)
+    return scan_text (scan, p, end, result);
+#endif
+  return scan_string (scan, stop, end, result);
 }
 
 /* The first byte that cannot belong to the number; @state tells what was read. */
@@ -359,6 +460,7 @@ number_is_complete (guint8 state)
   return state == NUMBER_ZERO || state == NUMBER_INTEGER || state == NUMBER_FRACTION || state == NUMBER_EXPONENT;
 }
 
+G_GNUC_NO_INLINE
 static gboolean
 exceeds_double (const guint8 *text,
                 gsize         length,
@@ -378,53 +480,35 @@ exceeds_double (const guint8 *text,
   return isinf (aqmp_json_number_to_double (text, length));
 }
 
-typedef enum
+/* The end of the literal that @p is at; NULL and @incomplete, or NULL for none. */
+static const guint8 *
+scan_literal_at_end (const guint8 *p,
+                     const guint8 *end,
+                     gboolean     *incomplete)
 {
-  LITERAL_COMPLETE,
-  LITERAL_INCOMPLETE,
-  LITERAL_INVALID,
-} LiteralEnd;
-
-static LiteralEnd
-scan_literal (const guint8 **position,
-              const guint8  *end)
-{
-  const guint8 *p = *position;
   const char *literal = *p == 't' ? "true" : *p == 'f' ? "false" : "null";
   gsize length = *p == 'f' ? 5 : 4;
   gsize available = end - p;
 
+  *incomplete = FALSE;
   if (memcmp (p, literal, MIN (length, available)) != 0)
-    return LITERAL_INVALID;
-  if (available < length)
-    return LITERAL_INCOMPLETE;
-
-  *position = p + length;
-  return LITERAL_COMPLETE;
+    return NULL;
+  *incomplete = available < length;
+  return *incomplete ? NULL : p + length;
 }
 
-static inline LiteralEnd
-scan_literal_quickly (const guint8 **position,
-                      const guint8  *end)
+static inline const guint8 *
+scan_literal (const guint8 *p,
+              const guint8 *end,
+              gboolean     *incomplete)
 {
-  const guint8 *p = *position;
+  if (G_UNLIKELY (end - p < 5))
+    return scan_literal_at_end (p, end, incomplete);
 
-  if (G_LIKELY (end - p >= 5))
-    {
-      if (memcmp (p, "true", 4) == 0 || memcmp (p, "null", 4) == 0)
-        {
-          *position = p + 4;
-          return LITERAL_COMPLETE;
-        }
-      if (memcmp (p, "false", 5) == 0)
-        {
-          *position = p + 5;
-          return LITERAL_COMPLETE;
-        }
-      return LITERAL_INVALID;
-    }
-
-  return scan_literal (position, end);
+  *incomplete = FALSE;
+  if (memcmp (p, "true", 4) == 0 || memcmp (p, "null", 4) == 0)
+    return p + 4;
+  return *p == 'f' && memcmp (p + 1, "alse", 4) == 0 ? p + 5 : NULL;
 }
 
 /* Names of the outermost object */
@@ -457,6 +541,7 @@ escaped_name_equals (const guint8 *p,
   return *name == '\0';
 }
 
+G_GNUC_NO_INLINE
 static gint8
 find_escaped_name (const AqmpJsonScan *scan,
                    const guint8       *p,
@@ -479,21 +564,22 @@ find_name (const AqmpJsonScan *scan,
            const guint8       *p,
            const guint8       *close)
 {
-  gsize length = close - p;
-  gint8 i;
+  const char * const *name;
 
   if (scan->names == NULL)
     return -1;
   if (G_UNLIKELY (scan->name_escaped))
     return find_escaped_name (scan, p, close);
 
-  for (i = 0; scan->names[i] != NULL; i++)
+  for (name = scan->names; *name != NULL; name++)
     {
-      const char *name = scan->names[i];
+      gsize i = 0;
 
-      /* The first byte settles most. No name has a raw NUL, so strncmp() stops at the end of the shorter one. */
-      if (name[0] == (char) *p && strncmp (name, (const char *) p, length) == 0 && name[length] == '\0')
-        return i;
+      /* The first byte settles most. At the end of the shorter one they differ: in a NUL or in the closing quote. */
+      while ((*name)[i] == (char) p[i])
+        i++;
+      if ((*name)[i] == '\0' && p + i == close)
+        return (gint8) (name - scan->names);
     }
 
   return -1;
@@ -505,7 +591,8 @@ member_begins (AqmpJsonScan *scan,
 {
   AqmpJsonSpan *span = &scan->members[scan->member];
 
-  scan->has_duplicate |= span->start != span->end;
+  if (G_UNLIKELY (span->start != span->end))
+    scan->has_duplicate = TRUE;
   span->start = span->end = offset;
 }
 
@@ -556,10 +643,12 @@ aqmp_json_scan (AqmpJsonScan  *scan,
                 gboolean       at_eof,
                 GError       **error)
 {
-  const guint8 *p, *end;
+  const guint8 *p, *end, *literal_end;
   guint depth = scan->depth;
   gboolean in_object = depth > 0 && is_in_object (scan, depth - 1);
   guint8 state = scan->state;
+  StringEnd string_end;
+  gboolean incomplete;
 
   /* An empty buffer may be NULL. */
   if (length == 0)
@@ -598,6 +687,8 @@ aqmp_json_scan (AqmpJsonScan  *scan,
 
 value:
   SKIP_SPACE (STATE_VALUE);
+
+value_here:
   if (depth == 1 && scan->member >= 0)
     member_begins (scan, p - data);
 
@@ -606,17 +697,15 @@ value:
       p++;
 
 in_string:
-      switch (scan_string_quickly (scan, data, &p, end))
+      p = scan_string_quickly (scan, data, p, end, &string_end);
+      if (G_UNLIKELY (string_end != STRING_CLOSED))
         {
-        case STRING_CLOSED:
-          p++;
-          goto end_of_value;
-        case STRING_INCOMPLETE:
-          SUSPEND (STATE_IN_STRING);
-        case STRING_INVALID:
-        default:
+          if (string_end == STRING_INCOMPLETE)
+            SUSPEND (STATE_IN_STRING);
           FAIL (STATE_IN_STRING, explain_string (p, end));
         }
+      p++;
+      goto end_of_value;
     }
 
   if (*p == '{')
@@ -630,7 +719,7 @@ in_string:
 name_or_close:
       SKIP_SPACE (STATE_NAME_OR_CLOSE);
       if (G_LIKELY (*p == '"'))
-        goto name;
+        goto name_here;
       if (*p != '}')
         FAIL (STATE_NAME_OR_CLOSE, _("a name in double quotes or “}” was expected"));
       goto close;
@@ -675,16 +764,15 @@ in_number:
       goto end_of_value;
     }
 
-  switch (scan_literal_quickly (&p, end))
+  literal_end = scan_literal (p, end, &incomplete);
+  if (G_UNLIKELY (literal_end == NULL))
     {
-    case LITERAL_COMPLETE:
-      goto end_of_value;
-    case LITERAL_INCOMPLETE:
-      SUSPEND (STATE_VALUE);
-    case LITERAL_INVALID:
-    default:
+      if (incomplete)
+        SUSPEND (STATE_VALUE);
       FAIL (depth == 0 ? STATE_START : STATE_VALUE, explain_value (p, end));
     }
+  p = literal_end;
+  goto end_of_value;
 
 close:
   p++;
@@ -701,6 +789,14 @@ end_of_value:
           scan->members[scan->member].end = p - data;
           scan->member = -1;
         }
+    }
+
+  if (G_LIKELY (is_separated (p, end, ", ")))
+    {
+      p += 2;
+      if (!in_object)
+        goto value_here;
+      goto name_here;
     }
 
 after_value:
@@ -720,6 +816,8 @@ after_value:
 
 name:
   SKIP_SPACE (STATE_NAME);
+
+name_here:
   if (G_UNLIKELY (*p != '"'))
     FAIL (STATE_NAME, _("a name in double quotes was expected"));
   p++;
@@ -727,19 +825,21 @@ name:
   scan->name_escaped = FALSE;
 
 in_name:
-  switch (scan_string_quickly (scan, data, &p, end))
+  p = scan_string_quickly (scan, data, p, end, &string_end);
+  if (G_UNLIKELY (string_end != STRING_CLOSED))
     {
-    case STRING_CLOSED:
-      break;
-    case STRING_INCOMPLETE:
-      SUSPEND (STATE_IN_NAME);
-    case STRING_INVALID:
-    default:
+      if (string_end == STRING_INCOMPLETE)
+        SUSPEND (STATE_IN_NAME);
       FAIL (STATE_IN_NAME, explain_string (p, end));
     }
   if (depth == 1)
     scan->member = find_name (scan, data + scan->token_start, p);
   p++;
+  if (G_LIKELY (is_separated (p, end, ": ")))
+    {
+      p += 2;
+      goto value_here;
+    }
 
 colon:
   SKIP_SPACE (STATE_COLON);

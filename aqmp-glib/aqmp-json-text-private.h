@@ -79,6 +79,37 @@ aqmp_json_first_stop (guint stops)
 
 typedef guint AqmpJsonStops;
 
+/* Whether the block up to the first of @stops is UTF-8; if there are none, its last character may be incomplete. Without branches: that
+   costs the same for any mixture of scripts. */
+static inline gboolean
+aqmp_json_block_is_utf8 (const guint8 *p,
+                         guint         stops)
+{
+  __m128i bytes = _mm_loadu_si128 ((const __m128i *) (const void *) p);
+  __m128i before = _mm_slli_si128 (bytes, 1); /* in the place of each byte, the one before it */
+  /* Compared as signed bytes, what is not ASCII is below what is. */
+  __m128i below_90 = _mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0x90));
+  __m128i below_a0 = _mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xa0));
+  __m128i below_c0 = _mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xc0));
+  guint not_ascii = (guint) _mm_movemask_epi8 (bytes);
+  guint continuations = (guint) _mm_movemask_epi8 (below_c0);
+  guint from_c0 = not_ascii ^ continuations;
+  guint from_e0 = not_ascii ^ (guint) _mm_movemask_epi8 (_mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xe0)));
+  guint from_f0 = not_ascii ^ (guint) _mm_movemask_epi8 (_mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xf0)));
+  guint due = from_c0 << 1 | from_e0 << 2 | from_f0 << 3; /* where continuations have to be */
+  /* Overlong forms, surrogates, and what is beyond U+10FFFF. */
+  __m128i never = _mm_andnot_si128 (below_c0, _mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xc2)));
+
+  never = _mm_or_si128 (never, _mm_and_si128 (_mm_cmpeq_epi8 (before, _mm_set1_epi8 ((char) 0xe0)), below_a0));
+  never = _mm_or_si128 (never, _mm_andnot_si128 (below_a0, _mm_cmpeq_epi8 (before, _mm_set1_epi8 ((char) 0xed))));
+  never = _mm_or_si128 (never, _mm_and_si128 (_mm_cmpeq_epi8 (before, _mm_set1_epi8 ((char) 0xf0)), below_90));
+  never = _mm_or_si128 (never, _mm_andnot_si128 (below_90, _mm_cmpeq_epi8 (before, _mm_set1_epi8 ((char) 0xf4))));
+  never = _mm_or_si128 (never, _mm_andnot_si128 (_mm_cmplt_epi8 (bytes, _mm_set1_epi8 ((char) 0xf5)), bytes));
+
+  /* Up to the stop, and that: it must not come in the middle of a character. */
+  return (((due ^ continuations) | (guint) _mm_movemask_epi8 (never)) & (stops ^ (stops - 1)) & 0xffff) == 0;
+}
+
 #else
 
 #define AQMP_JSON_BLOCK 8

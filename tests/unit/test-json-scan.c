@@ -83,6 +83,7 @@ assert_same_results (const AqmpJsonScan *a,
   guint i;
 
   g_assert_cmpint (a->kind, ==, b->kind);
+  g_assert_cmpuint (a->has_escape, ==, b->has_escape);
   g_assert_cmpuint (a->has_nul, ==, b->has_nul);
   g_assert_cmpuint (a->has_huge_number, ==, b->has_huge_number);
   g_assert_cmpuint (a->has_duplicate, ==, b->has_duplicate);
@@ -218,6 +219,8 @@ static const Case invalid_cases[] = {
   { "undefined", "undefined" },
   { "wrong-case", "[True]" },
   { "misspelt-literal", "[nulk]" },
+  { "misspelt-first-letter", "[halse ]" },
+  { "misspelt-last-letter", "[falsy ]" },
   { "literal-with-a-tail", "[truely]" },
   { "line-comment", "[1] // one" },
   { "comment", "[/* one */ 1]" },
@@ -555,6 +558,24 @@ test_has_nul (void)
 }
 
 static void
+test_has_escape (void)
+{
+  static const struct { const char *text; gboolean has_escape; } cases[] = {
+    { "\"\\n\"", TRUE }, { "{\"a\\/\":1,\"b\":2}", TRUE }, { "[[\"some text that is longer\\tthan one block\"],1]", TRUE },
+    { "{\"a\":\"\xc3\xa9\"}", FALSE }, { "0", FALSE },
+  };
+  gsize i;
+
+  for (i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      AqmpJsonScan scan;
+
+      g_assert_cmpint (scan_at_once (&scan, cases[i].text, strlen (cases[i].text), NULL), >, 0);
+      g_assert_cmpint (scan.has_escape, ==, cases[i].has_escape);
+    }
+}
+
+static void
 test_has_huge_number (void)
 {
   g_autofree char *digits = g_strnfill (400, '9');
@@ -684,6 +705,253 @@ test_skip_space (void)
   g_assert_cmpuint (aqmp_json_skip_space (NULL, 0), ==, 0);
 }
 
+/* UTF-8: what is done by the block, against what the standard says byte by byte (Unicode 15, table 3-7) */
+
+static gsize
+reference_length (const guint8 *p)
+{
+  static const struct { guint8 first, last, lowest, highest; gsize length; } rows[] = {
+    { 0x20, 0x7f, 0, 0, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 },
+    { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+    { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+  };
+  gsize row, i;
+
+  for (row = 0; row < G_N_ELEMENTS (rows); row++)
+    {
+      if (p[0] < rows[row].first || p[0] > rows[row].last)
+        continue;
+      if (rows[row].length > 1 && (p[1] < rows[row].lowest || p[1] > rows[row].highest))
+        return 0;
+      for (i = 2; i < rows[row].length; i++)
+        {
+          if (p[i] < 0x80 || p[i] > 0xbf)
+            return 0;
+        }
+      return rows[row].length;
+    }
+
+  return 0;
+}
+
+/* @text is a string without escapes, with a quote as last byte: the length up to its closing quote, or -1 and @position. */
+static gssize
+reference_scan (const guint8 *text,
+                gsize        *position)
+{
+  gsize i, length;
+
+  for (i = 1; text[i] != '"'; i += length)
+    {
+      length = reference_length (text + i);
+      if (length == 0)
+        {
+          *position = i;
+          return -1;
+        }
+    }
+
+  *position = i + 1;
+  return i + 1;
+}
+
+static void
+assert_as_reference (const AqmpJsonScan *scan,
+                     gssize              result,
+                     const guint8       *text)
+{
+  gsize position;
+
+  g_assert_cmpint (result, ==, reference_scan (text, &position));
+  g_assert_cmpuint (scan->position, ==, position);
+}
+
+static void
+assert_scanned_in_two (const guint8 *text,
+                       gsize         length)
+{
+  gsize split;
+
+  for (split = 1; split < length; split++)
+    {
+      AqmpJsonScan scan;
+      gssize result;
+
+      aqmp_json_scan_init (&scan, NULL);
+      result = scan_prefix (&scan, (const char *) text, split, FALSE, NULL);
+      if (result == 0)
+        result = scan_prefix (&scan, (const char *) text, length, FALSE, NULL);
+      assert_as_reference (&scan, result, text);
+    }
+}
+
+/* Characters of @filler, ASCII for what is left over, @sequence, and the same behind it. */
+static void
+assert_sequence (const char   *filler,
+                 gsize         before,
+                 const guint8 *sequence,
+                 gsize         sequence_length,
+                 gsize         after,
+                 gboolean      in_two)
+{
+  guint8 text[128];
+  gsize filler_length = strlen (filler);
+  gsize length = 0, end;
+  AqmpJsonScan scan;
+
+  text[length++] = '"';
+  for (end = 1 + before; length + filler_length <= end; length += filler_length)
+    memcpy (text + length, filler, filler_length);
+  while (length < end)
+    text[length++] = 'x';
+  memcpy (text + length, sequence, sequence_length);
+  length += sequence_length;
+  for (end = length + after; length + filler_length <= end; length += filler_length)
+    memcpy (text + length, filler, filler_length);
+  while (length < end)
+    text[length++] = 'x';
+  text[length++] = '"';
+
+  aqmp_json_scan_init (&scan, NULL);
+  assert_as_reference (&scan, scan_prefix (&scan, (const char *) text, length, FALSE, NULL), text);
+  if (in_two)
+    assert_scanned_in_two (text, length);
+}
+
+static const char * const fillers[] = { "x", "\xd1\x8f", "\xe5\x9e\x8b", "\xf0\x9f\x99\x82" };
+
+/* Every first byte with every second one. */
+static void
+test_utf8_pairs (void)
+{
+  guint first, second;
+  gsize before;
+
+  for (first = 0; first < 256; first++)
+    {
+      for (second = 0; second < 256; second++)
+        {
+          const guint8 sequence[] = { first, second };
+
+          if (first == '\\' || second == '\\')
+            continue;
+          for (before = 0; before <= 17; before++)
+            assert_sequence ("x", before, sequence, 2, 18, FALSE);
+        }
+    }
+}
+
+/* The limits of each byte, at each place in a block and each distance from the end, also cut anywhere. */
+static void
+test_utf8_limits (gconstpointer data)
+{
+  static const guint8 seconds[] = { '"', 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0 };
+  static const guint8 others[] = { '"', 0x7f, 0x80, 0xbf, 0xc0, 0xe5 };
+  const char *filler = data;
+  guint first;
+  gsize i, j, k, before, after;
+
+  for (first = 0xbf; first < 256; first++)
+    {
+      for (i = 0; i < G_N_ELEMENTS (seconds); i++)
+        {
+          for (j = 0; j < G_N_ELEMENTS (others); j++)
+            {
+              for (k = 0; k < (first < 0xf0 ? 1 : G_N_ELEMENTS (others)); k++)
+                {
+                  const guint8 sequence[] = { first, seconds[i], others[j], others[k] };
+                  gsize length = first < 0xf0 ? 3 : 4;
+
+                  for (before = 0; before <= 17; before++)
+                    assert_sequence (filler, before, sequence, length, (i + j + k + before) % 20, FALSE);
+                  /* Those that begin a kind, or end one. */
+                  if (first < 0xf0 && first != 0xc1 && first != 0xc2 && first != 0xdf && first != 0xe0 && first != 0xed && first != 0xef)
+                    continue;
+                  for (after = 0; after <= 18; after++)
+                    assert_sequence (filler, (i + j + k + after) % 18, sequence, length, after, (j + k + after) % 8 == 0);
+                }
+            }
+        }
+    }
+}
+
+/* Whole characters, at all distances from each other and from the end. */
+static void
+test_utf8_lengths (gconstpointer data)
+{
+  const char *filler = data;
+  gsize i, before, after;
+
+  for (i = 0; i < G_N_ELEMENTS (fillers); i++)
+    {
+      for (before = 0; before <= 36; before++)
+        {
+          for (after = 0; after <= 36; after++)
+            assert_sequence (filler, before, (const guint8 *) fillers[i], strlen (fillers[i]), after, TRUE);
+        }
+    }
+}
+
+/* Any mixture, with a byte changed in most. */
+static void
+test_utf8_mixtures (void)
+{
+  static const struct { gunichar lowest, end; } kinds[] = {
+    { 0x23, 0x5c }, { 0x80, 0x800 }, { 0x800, 0xd800 }, { 0xe000, 0x10000 }, { 0x10000, 0x110000 },
+  };
+  GRand *random = g_rand_new_with_seed (20261122);
+  guint n;
+
+  for (n = 0; n < 200000; n++)
+    {
+      g_autoptr (GString) text = g_string_new ("\"");
+      gsize length = g_rand_int_range (random, 0, 60);
+      AqmpJsonScan scan;
+
+      while (text->len < length)
+        {
+          guint kind = g_rand_int_range (random, 0, G_N_ELEMENTS (kinds));
+
+          g_string_append_unichar (text, g_rand_int_range (random, kinds[kind].lowest, kinds[kind].end));
+        }
+      if (n % 4 != 0 && text->len > 1)
+        text->str[g_rand_int_range (random, 1, text->len)] ^= 1 << g_rand_int_range (random, 0, 8);
+      g_strdelimit (text->str, "\\", 'x');
+      g_string_append_c (text, '"');
+
+      aqmp_json_scan_init (&scan, NULL);
+      assert_as_reference (&scan, scan_prefix (&scan, text->str, text->len, FALSE, NULL), (const guint8 *) text->str);
+    }
+
+  g_rand_free (random);
+}
+
+/* What comes byte by byte does not go the short ways: the results are the same. */
+static void
+test_short_ways (gconstpointer data)
+{
+  static const char pieces[] = " :,\"1\n}]\x01\xc3";
+  const char *start = data;
+  gsize n_pieces = sizeof pieces - 1;
+  guint n, rest;
+  gsize i;
+
+  for (n = 0; n < n_pieces * n_pieces * n_pieces * n_pieces * n_pieces; n++)
+    {
+      g_autoptr (GString) text = g_string_new (start);
+      AqmpJsonScan whole, steps;
+      gssize result;
+
+      for (i = 0, rest = n; i < 5; i++, rest /= n_pieces)
+        g_string_append_c (text, pieces[rest % n_pieces]);
+
+      result = scan_at_once (&whole, text->str, text->len, NULL);
+      g_assert_cmpint (scan_in_steps (&steps, text->str, text->len, 1, NULL), ==, result);
+      g_assert_cmpuint (whole.position, ==, steps.position);
+      assert_same_results (&whole, &steps);
+    }
+}
+
 static void
 add_cases (const char    *format,
            const Case    *cases,
@@ -704,6 +972,8 @@ int
 main (int   argc,
       char *argv[])
 {
+  gsize i;
+
   g_test_init (&argc, &argv, NULL);
 
   add_cases ("/json/M5/valid/", valid_cases, G_N_ELEMENTS (valid_cases), test_valid);
@@ -730,6 +1000,7 @@ main (int   argc,
 
   g_test_add_func ("/json/scan/kind", test_kind);
   g_test_add_func ("/json/scan/has-nul", test_has_nul);
+  g_test_add_func ("/json/scan/has-escape", test_has_escape);
   g_test_add_func ("/json/scan/has-huge-number", test_has_huge_number);
   g_test_add_func ("/json/scan/members", test_members);
   g_test_add_func ("/json/scan/member-names-are-decoded", test_member_names_are_decoded);
@@ -738,6 +1009,20 @@ main (int   argc,
   g_test_add_func ("/json/scan/duplicates", test_duplicates);
   g_test_add_func ("/json/scan/validate", test_validate);
   g_test_add_func ("/json/scan/skip-space", test_skip_space);
+
+  for (i = 0; i < G_N_ELEMENTS (fillers); i++)
+    {
+      g_autofree char *limits = g_strdup_printf ("/json/utf8/limits/%zu", i + 1);
+      g_autofree char *lengths = g_strdup_printf ("/json/utf8/lengths/%zu", i + 1);
+
+      g_test_add_data_func (limits, fillers[i], test_utf8_limits);
+      g_test_add_data_func (lengths, fillers[i], test_utf8_lengths);
+    }
+  g_test_add_func ("/json/utf8/pairs", test_utf8_pairs);
+  g_test_add_func ("/json/utf8/mixtures", test_utf8_mixtures);
+  g_test_add_data_func ("/json/scan/short-ways/name", "{\"id\"", test_short_ways);
+  g_test_add_data_func ("/json/scan/short-ways/member", "{\"id\":1", test_short_ways);
+  g_test_add_data_func ("/json/scan/short-ways/element", "[1", test_short_ways);
 
   return g_test_run ();
 }
