@@ -30,7 +30,7 @@ typedef struct
   gboolean      enable_oob;
   AqmpGreeting *greeting;        /* (owned) (nullable) */
   AqmpJsonScan  scan;            /* of the message that is being framed, or was framed last */
-  gboolean      is_heard;        /* it is an event which somebody hears; not always found out */
+  char          heard_name[64];  /* of an event which is not ignored, for somebody hears it; "": it is none, or that was not found out */
   GTask        *establishing;    /* (owned) (nullable): while greeting and negotiating */
   GQueue        held_events;     /* (element-type GBytes): until the session runs */
   guint64       held_bytes;

@@ -58,19 +58,13 @@ aqmp_client_ignores (AqmpClient   *self,
   AqmpClientPrivate *priv = aqmp_client_get_private (self);
   const AqmpJsonSpan *span = &priv->scan.members[AQMP_MEMBER_EVENT];
   const char *name;
-  char buffer[64];
 
-  priv->is_heard = FALSE;
-  if (span->start == span->end || !aqmp_protocol_is_passing_on (protocol) || !frames_and_receives (protocol) ||
-      length > aqmp_protocol_get_max_message_size (protocol))
+  *priv->heard_name = '\0';
+  if (span->start == span->end || !aqmp_protocol_passes_on (protocol, length) || !frames_and_receives (protocol))
     return FALSE;
 
-  name = plain_name (text, span, buffer, sizeof buffer);
-  if (name == NULL || *name == '\0')
-    return FALSE;
-
-  priv->is_heard = is_heard (self, name);
-  return !priv->is_heard;
+  name = plain_name (text, span, priv->heard_name, sizeof priv->heard_name);
+  return name != NULL && *name != '\0' && !is_heard (self, name);
 }
 
 static void
@@ -84,11 +78,9 @@ emit_event (AqmpClient        *self,
   aqmp_protocol_emit_event (AQMP_PROTOCOL (self), event);
 }
 
-/* @known_to_be_heard: there is no need to look for who hears it */
 static void
 route_event (AqmpClient        *self,
-             const AqmpMessage *message,
-             gboolean           known_to_be_heard)
+             const AqmpMessage *message)
 {
   char buffer[64];
   const char *name = plain_name (message->text, &message->members[AQMP_MEMBER_EVENT], buffer, sizeof buffer);
@@ -99,7 +91,7 @@ route_event (AqmpClient        *self,
 
   if (name == NULL || *name == '\0')
     aqmp_protocol_log (AQMP_PROTOCOL (self), G_LOG_LEVEL_INFO, "dropped an event whose name is no usable string");
-  else if (known_to_be_heard || is_heard (self, name))
+  else if (is_heard (self, name))
     emit_event (self, name, message);
 }
 
@@ -115,7 +107,7 @@ aqmp_client_dispatch_held (AqmpClient *self)
 
       priv->held_bytes -= g_bytes_get_size (bytes);
       if (aqmp_message_init (&message, bytes, NULL))
-        route_event (self, &message, FALSE);
+        route_event (self, &message);
       g_bytes_unref (bytes);
     }
 }
@@ -263,6 +255,9 @@ aqmp_client_message_received (AqmpProtocol  *protocol,
   if (!aqmp_message_has (&message, AQMP_MEMBER_EVENT))
     return route_reply (self, &message, error);
 
-  route_event (self, &message, scanned && priv->is_heard);
+  if (scanned && *priv->heard_name != '\0')
+    emit_event (self, priv->heard_name, &message);
+  else
+    route_event (self, &message);
   return TRUE;
 }

@@ -5,6 +5,8 @@
 #include "aqmp-event.h"
 #include "aqmp-event-private.h"
 
+#include <string.h>
+
 /**
  * AqmpEvent:
  *
@@ -27,7 +29,8 @@ struct _AqmpEvent
 {
   GObject parent_instance;
 
-  char         *name;      /* (owned) (nullable): NULL stands for "" */
+  char         *name;      /* (nullable): NULL stands for ""; owned, if it is not @usual_name */
+  char          usual_name[32];
   gint64        timestamp; /* of one made here: µs since the epoch, -1: unknown */
   GBytes       *text;      /* (owned) (nullable): JSON that has the data in it: the message as it came, or made here */
   AqmpJsonSpan  span;      /* of the data in the text; start == end: there is none */
@@ -133,12 +136,20 @@ aqmp_event_set_property (GObject      *object,
     }
 }
 
+/* Does not chain up: the parent's drops handlers and weak references, which g_object_unref() does a second time after this one, for
+   objects that were revived. */
+static void
+aqmp_event_dispose (GObject *object)
+{
+}
+
 static void
 aqmp_event_finalize (GObject *object)
 {
   AqmpEvent *self = AQMP_EVENT (object);
 
-  g_free (self->name);
+  if (self->name != self->usual_name)
+    g_free (self->name);
   g_clear_pointer (&self->text, g_bytes_unref);
   g_clear_pointer (&self->tree, json_object_unref);
 
@@ -154,6 +165,7 @@ aqmp_event_class_init (AqmpEventClass *klass)
 
   object_class->get_property = aqmp_event_get_property;
   object_class->set_property = aqmp_event_set_property;
+  object_class->dispose = aqmp_event_dispose;
   object_class->finalize = aqmp_event_finalize;
 
   /**
@@ -240,6 +252,7 @@ aqmp_event_new_from_message (const char   *name,
                              AqmpJsonSpan  data)
 {
   AqmpEvent *self;
+  gsize name_size;
 
   g_return_val_if_fail (name != NULL, NULL);
   g_return_val_if_fail (message != NULL, NULL);
@@ -247,7 +260,9 @@ aqmp_event_new_from_message (const char   *name,
   g_return_val_if_fail (data.start <= data.end && data.end <= g_bytes_get_size (message), NULL);
 
   self = g_object_new (AQMP_TYPE_EVENT, NULL);
-  self->name = g_strdup (name);
+  name_size = strlen (name) + 1;
+  self->name = name_size <= sizeof self->usual_name ? self->usual_name : g_malloc (name_size);
+  memcpy (self->name, name, name_size);
   self->text = g_bytes_ref (message);
   self->span = data;
   self->time_span = timestamp;
@@ -308,16 +323,10 @@ static JsonObject *
 build_tree (AqmpEvent *self)
 {
   const guint8 *text = g_bytes_get_data (self->text, NULL);
-  g_autoptr (JsonNode) node = NULL;
-  JsonObject *tree;
+  JsonObject *tree = aqmp_json_build_object (text + self->span.start, self->span.end - self->span.start, NULL);
 
-  if (text[self->span.start] == '{')
-    node = aqmp_json_build (text + self->span.start, self->span.end - self->span.start, NULL);
-  if (node == NULL)
-    return NULL;
-
-  tree = json_node_dup_object (node);
-  json_object_seal (tree);
+  if (tree != NULL)
+    json_object_seal (tree);
   return tree;
 }
 

@@ -21,21 +21,52 @@ typedef struct
   gboolean      is_plain; /* no escape sequence in it */
 } Text;
 
+/* A decoded string on its way into json-glib, which copies it. */
+typedef struct
+{
+  char  usual[256];
+  char *large;  /* (owned) (nullable): if that is too short */
+  gsize large_size;
+} Scratch;
+
 typedef struct
 {
   const guint8 *p;
   const guint8 *end;
   guint         depth;
-
-  /* A decoded string on its way into json-glib, which copies it. */
-  char         *scratch;  /* (owned) */
-  gsize         scratch_size;
-
+  Scratch       name;
+  Scratch       string;
   GError      **error;
 } Builder;
 
-static gboolean fill_value (Builder  *builder,
-                            JsonNode *node);
+/* A value before it is a node. json-glib makes the node of a member itself, which is cheaper: json_object_set_member() looks a
+   name up once more than the setters for one type do. */
+typedef struct
+{
+  enum
+  {
+    NULL_VALUE,
+    BOOLEAN,
+    INTEGER,
+    DOUBLE,
+    STRING,
+    OBJECT,
+    ARRAY,
+  } kind;
+
+  union
+  {
+    gboolean    boolean;
+    gint64      integer;
+    gdouble     real;
+    const char *string; /* good until the next string value */
+    JsonObject *object; /* (owned) */
+    JsonArray  *array;  /* (owned) */
+  };
+} Value;
+
+static gboolean take_value (Builder *builder,
+                            Value   *value);
 
 /* Errors, all FALSE */
 
@@ -114,53 +145,59 @@ take_string (Builder *builder,
   return skip_byte (builder, '"') || fail_malformed (builder);
 }
 
-/* The decoded string, good until the next one, or NULL. */
+static char *
+reserve (Scratch *scratch,
+         gsize    size)
+{
+  if (G_LIKELY (size <= sizeof scratch->usual))
+    return scratch->usual;
+
+  if (size > scratch->large_size)
+    {
+      g_free (scratch->large);
+      scratch->large_size = size + sizeof scratch->usual;
+      scratch->large = g_malloc (scratch->large_size);
+    }
+  return scratch->large;
+}
+
+/* The decoded string, good until the next one in the same place, or NULL. */
 static const char *
 decode (Builder    *builder,
         const Text *text,
-        gboolean    is_name)
+        Scratch    *scratch)
 {
   gsize length = text->close - text->start;
+  char *decoded = reserve (scratch, length + 1);
   gboolean has_nul = FALSE;
 
-  if (G_UNLIKELY (length >= builder->scratch_size))
-    {
-      g_free (builder->scratch);
-      builder->scratch_size = length + 256;
-      builder->scratch = g_malloc (builder->scratch_size);
-    }
-
   if (G_LIKELY (text->is_plain))
-    memcpy (builder->scratch, text->start, length);
+    memcpy (decoded, text->start, length);
   else
-    length = aqmp_json_decode_text (text->start, text->close, builder->scratch, &has_nul);
-  builder->scratch[length] = '\0';
+    length = aqmp_json_decode_text (text->start, text->close, decoded, &has_nul);
+  decoded[length] = '\0';
 
   if (G_UNLIKELY (has_nul))
     {
-      fail_nul (builder, text, is_name);
+      fail_nul (builder, text, scratch == &builder->name);
       return NULL;
     }
-  return builder->scratch;
+  return decoded;
 }
 
-/* Values: each fills a node that json_node_alloc() made, or leaves it as it is. */
+/* Values of one token */
 
 static gboolean
-fill_string (Builder  *builder,
-             JsonNode *node)
+take_string_value (Builder *builder,
+                   Value   *value)
 {
   Text text;
-  const char *value;
 
+  value->kind = STRING;
   if (!take_string (builder, &text))
     return FALSE;
-  value = decode (builder, &text, FALSE);
-  if (value == NULL)
-    return FALSE;
-
-  json_node_init_string (node, value);
-  return TRUE;
+  value->string = decode (builder, &text, &builder->string);
+  return value->string != NULL;
 }
 
 static inline gboolean
@@ -170,13 +207,11 @@ belongs_to_number (guint8 c)
 }
 
 static gboolean
-fill_number (Builder  *builder,
-             JsonNode *node)
+take_number (Builder *builder,
+             Value   *value)
 {
   const guint8 *start = builder->p;
   gsize length;
-  gint64 integer;
-  gdouble value;
 
   while (builder->p < builder->end && belongs_to_number (*builder->p))
     builder->p++;
@@ -184,17 +219,13 @@ fill_number (Builder  *builder,
   if (length == 0)
     return fail_malformed (builder);
 
-  if (aqmp_json_get_int64 (start, length, &integer))
-    {
-      json_node_init_int (node, integer);
-      return TRUE;
-    }
+  value->kind = INTEGER;
+  if (aqmp_json_get_int64 (start, length, &value->integer))
+    return TRUE;
 
-  value = aqmp_json_number_to_double (start, length);
-  if (isinf (value))
-    return fail_huge_number (builder, start, length);
-  json_node_init_double (node, value);
-  return TRUE;
+  value->kind = DOUBLE;
+  value->real = aqmp_json_number_to_double (start, length);
+  return !isinf (value->real) || fail_huge_number (builder, start, length);
 }
 
 static gboolean
@@ -209,16 +240,105 @@ skip_literal (Builder    *builder,
   return TRUE;
 }
 
+static gboolean
+take_boolean (Builder *builder,
+              Value   *value)
+{
+  value->kind = BOOLEAN;
+  value->boolean = *builder->p == 't';
+  return skip_literal (builder, value->boolean ? "true" : "false");
+}
+
+static gboolean
+take_null (Builder *builder,
+           Value   *value)
+{
+  value->kind = NULL_VALUE;
+  return skip_literal (builder, "null");
+}
+
+/* Where values go to: each takes over what is owned. */
+
+static JsonNode *
+make_node (Value *value)
+{
+  JsonNode *node = json_node_alloc ();
+
+  switch (value->kind)
+    {
+    case BOOLEAN:
+      return json_node_init_boolean (node, value->boolean);
+    case INTEGER:
+      return json_node_init_int (node, value->integer);
+    case DOUBLE:
+      return json_node_init_double (node, value->real);
+    case STRING:
+      return json_node_init_string (node, value->string);
+    case OBJECT:
+      json_node_init (node, JSON_NODE_OBJECT);
+      json_node_take_object (node, value->object);
+      return node;
+    case ARRAY:
+      json_node_init (node, JSON_NODE_ARRAY);
+      json_node_take_array (node, value->array);
+      return node;
+    case NULL_VALUE:
+    default:
+      return json_node_init_null (node);
+    }
+}
+
+static void
+set_member (JsonObject *object,
+            const char *name,
+            Value      *value)
+{
+  switch (value->kind)
+    {
+    case BOOLEAN:
+      json_object_set_boolean_member (object, name, value->boolean);
+      break;
+    case INTEGER:
+      json_object_set_int_member (object, name, value->integer);
+      break;
+    case DOUBLE:
+      json_object_set_double_member (object, name, value->real);
+      break;
+    case STRING:
+      json_object_set_string_member (object, name, value->string);
+      break;
+    case OBJECT:
+      json_object_set_object_member (object, name, value->object);
+      break;
+    case ARRAY:
+      json_object_set_array_member (object, name, value->array);
+      break;
+    case NULL_VALUE:
+    default:
+      json_object_set_null_member (object, name);
+    }
+}
+
+static void
+drop_value (Value *value)
+{
+  if (value->kind == OBJECT)
+    json_object_unref (value->object);
+  else if (value->kind == ARRAY)
+    json_array_unref (value->array);
+}
+
 /* Members
 
-   Of members with the same name the last one stays. json_object_set_member() walks through all names to replace one, which a
-   hostile peer could make quadratic, and a node cannot be filled anew (json_node_init() in json-glib 1.6 leaves a pointer to
+   Of members with the same name the last one stays. json-glib walks through all names to replace one, which a hostile peer could
+   make quadratic, and a node cannot be filled anew (json_node_init() in json-glib 1.6 leaves a pointer to
    the old content behind). So where a name was there already the members are gathered in a table, and the object is made of
    that in the end. */
 
 typedef struct
 {
   JsonObject *object; /* (owned) */
+  guint       n;      /* of them, as long as all their names differ */
   GHashTable *last;   /* (owned) (nullable): name to JsonNode, of an object with a name that was there already */
   GPtrArray  *order;  /* (owned) (nullable): the keys of @last, in the order in which they came first */
 } Members;
@@ -269,19 +389,16 @@ add_gathered (Members *members)
 static void
 add_member (Members    *members,
             const char *name,
-            JsonNode   *value)  /* (transfer full) */
+            Value      *value)
 {
-  guint size;
-
   if (G_UNLIKELY (members->last != NULL))
     {
-      gather_member (members, name, value);
+      gather_member (members, name, make_node (value));
       return;
     }
 
-  size = json_object_get_size (members->object);
-  json_object_set_member (members->object, name, value);
-  if (G_UNLIKELY (json_object_get_size (members->object) == size))
+  set_member (members->object, name, value);
+  if (G_UNLIKELY (json_object_get_size (members->object) != ++members->n))
     begin_to_gather (members);
 }
 
@@ -290,7 +407,7 @@ take_member (Builder *builder,
              Members *members)
 {
   Text text;
-  JsonNode *value;
+  Value value;
   const char *name;
 
   skip_space (builder);
@@ -299,17 +416,18 @@ take_member (Builder *builder,
   skip_space (builder);
   if (!skip_byte (builder, ':'))
     return fail_malformed (builder);
+  if (!take_value (builder, &value))
+    return FALSE;
 
-  value = json_node_alloc ();
-  /* The name is decoded after its value: until then it needs no copy. */
-  name = fill_value (builder, value) ? decode (builder, &text, TRUE) : NULL;
+  /* The name is decoded after its value, in which there may be others. */
+  name = decode (builder, &text, &builder->name);
   if (name == NULL)
     {
-      json_node_unref (value);
+      drop_value (&value);
       return FALSE;
     }
 
-  add_member (members, name, value);
+  add_member (members, name, &value);
   return TRUE;
 }
 
@@ -344,14 +462,11 @@ take_elements (Builder   *builder,
 
   do
     {
-      JsonNode *element = json_node_alloc ();
+      Value element;
 
-      if (!fill_value (builder, element))
-        {
-          json_node_unref (element);
-          return FALSE;
-        }
-      json_array_add_element (array, element);
+      if (!take_value (builder, &element))
+        return FALSE;
+      json_array_add_element (array, make_node (&element));
       skip_space (builder);
     }
   while (skip_byte (builder, ','));
@@ -360,10 +475,10 @@ take_elements (Builder   *builder,
 }
 
 static gboolean
-fill_object (Builder  *builder,
-             JsonNode *node)
+take_object (Builder *builder,
+             Value   *value)
 {
-  Members members = { NULL, NULL, NULL };
+  Members members = { NULL, 0, NULL, NULL };
   gboolean ok;
 
   if (builder->depth == AQMP_JSON_MAX_DEPTH)
@@ -374,24 +489,27 @@ fill_object (Builder  *builder,
   ok = take_members (builder, &members);
   builder->depth--;
 
-  if (ok && members.last != NULL)
-    add_gathered (&members);
-  g_clear_pointer (&members.order, g_ptr_array_unref);
-  g_clear_pointer (&members.last, g_hash_table_unref);
+  if (G_UNLIKELY (members.last != NULL))
+    {
+      if (ok)
+        add_gathered (&members);
+      g_ptr_array_unref (members.order);
+      g_hash_table_unref (members.last);
+    }
   if (!ok)
     {
       json_object_unref (members.object);
       return FALSE;
     }
 
-  json_node_init (node, JSON_NODE_OBJECT);
-  json_node_take_object (node, members.object);
+  value->kind = OBJECT;
+  value->object = members.object;
   return TRUE;
 }
 
 static gboolean
-fill_array (Builder  *builder,
-            JsonNode *node)
+take_array (Builder *builder,
+            Value   *value)
 {
   JsonArray *array;
   gboolean ok;
@@ -399,7 +517,8 @@ fill_array (Builder  *builder,
   if (builder->depth == AQMP_JSON_MAX_DEPTH)
     return fail_malformed (builder);
 
-  array = json_array_new ();
+  /* The first elements make it grow twice otherwise. */
+  array = json_array_sized_new (4);
   builder->depth++;
   ok = take_elements (builder, array);
   builder->depth--;
@@ -409,14 +528,14 @@ fill_array (Builder  *builder,
       return FALSE;
     }
 
-  json_node_init (node, JSON_NODE_ARRAY);
-  json_node_take_array (node, array);
+  value->kind = ARRAY;
+  value->array = array;
   return TRUE;
 }
 
 static gboolean
-fill_value (Builder  *builder,
-            JsonNode *node)
+take_value (Builder *builder,
+            Value   *value)
 {
   skip_space (builder);
   if (builder->p == builder->end)
@@ -425,29 +544,41 @@ fill_value (Builder  *builder,
   switch (*builder->p)
     {
     case '"':
-      return fill_string (builder, node);
+      return take_string_value (builder, value);
     case '{':
-      return fill_object (builder, node);
+      return take_object (builder, value);
     case '[':
-      return fill_array (builder, node);
+      return take_array (builder, value);
     case 't':
-      if (!skip_literal (builder, "true"))
-        return FALSE;
-      json_node_init_boolean (node, TRUE);
-      return TRUE;
     case 'f':
-      if (!skip_literal (builder, "false"))
-        return FALSE;
-      json_node_init_boolean (node, FALSE);
-      return TRUE;
+      return take_boolean (builder, value);
     case 'n':
-      if (!skip_literal (builder, "null"))
-        return FALSE;
-      json_node_init_null (node);
-      return TRUE;
+      return take_null (builder, value);
     default:
-      return fill_number (builder, node);
+      return take_number (builder, value);
     }
+}
+
+static void
+begin (Builder       *builder,
+       const guint8  *data,
+       gsize          length,
+       GError       **error)
+{
+  /* No bytes may be NULL, which has no end to compute. */
+  builder->p = length > 0 ? data : (const guint8 *) "";
+  builder->end = builder->p + length;
+  builder->depth = 0;
+  builder->name.large = builder->string.large = NULL;
+  builder->name.large_size = builder->string.large_size = 0;
+  builder->error = error;
+}
+
+static void
+end (Builder *builder)
+{
+  g_free (builder->name.large);
+  g_free (builder->string.large);
 }
 
 JsonNode *
@@ -455,16 +586,27 @@ aqmp_json_build (const guint8  *data,
                  gsize          length,
                  GError       **error)
 {
-  g_autoptr (JsonNode) root = json_node_alloc ();
-  Builder builder = { NULL, NULL, 0, NULL, 256, error };
+  Builder builder;
+  Value value;
+  JsonNode *node;
+
+  begin (&builder, data, length, error);
+  node = take_value (&builder, &value) ? make_node (&value) : NULL;
+  end (&builder);
+  return node;
+}
+
+JsonObject *
+aqmp_json_build_object (const guint8  *data,
+                        gsize          length,
+                        GError       **error)
+{
+  Builder builder;
+  Value value;
   gboolean ok;
 
-  /* No bytes may be NULL, which has no end to compute. */
-  builder.p = length > 0 ? data : (const guint8 *) "";
-  builder.end = builder.p + length;
-  builder.scratch = g_malloc (builder.scratch_size);
-  ok = fill_value (&builder, root);
-  g_free (builder.scratch);
-
-  return ok ? g_steal_pointer (&root) : NULL;
+  begin (&builder, data, length, error);
+  ok = length > 0 && *data == '{' ? take_object (&builder, &value) : fail_malformed (&builder);
+  end (&builder);
+  return ok ? value.object : NULL;
 }

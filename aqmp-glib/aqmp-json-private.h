@@ -74,6 +74,11 @@ JsonNode   *aqmp_json_build         (const guint8        *data,
                                      gsize                length,
                                      GError             **error);
 
+/* The same of an object, whose first byte is the brace; AQMP_ERROR_BAD_REPLY if it is none. */
+JsonObject *aqmp_json_build_object  (const guint8        *data,
+                                     gsize                length,
+                                     GError             **error);
+
 /* Appends what a string value decodes to, NUL bytes included; FALSE if it is no string. */
 gboolean    aqmp_json_decode_string (const guint8        *data,
                                      gsize                length,

@@ -178,9 +178,11 @@ on_message (gpointer  user_data,
 }
 
 gboolean
-aqmp_protocol_is_passing_on (AqmpProtocol *self)
+aqmp_protocol_passes_on (AqmpProtocol *self,
+                         gsize         length)
 {
-  return !has_inbound_filter (self) && !wire_is_logged () && !aqmp_protocol_is_establishing (self);
+  return !has_inbound_filter (self) && !wire_is_logged () && !aqmp_protocol_is_establishing (self) &&
+         length <= aqmp_protocol_get_private (self)->max_message_size;
 }
 
 gboolean

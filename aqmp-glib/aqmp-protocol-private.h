@@ -109,6 +109,7 @@ typedef struct
   gboolean       holds_outer;         /* and no other thread can run that meanwhile */
   GQueue         late_sources;        /* (element-type GSource) (owned): what was deferred, if another thread can */
   gboolean       has_deferred;        /* a blocking call has left something to the owner's context */
+  gboolean       hears_all;           /* there was a handler for events of any name when that was looked for last */
   guint          n_dropped_events;    /* in the place of later ones */
   GQueue         handshake_inbox;     /* (element-type GBytes): read, but its reader was cancelled */
 
@@ -178,8 +179,9 @@ void          aqmp_protocol_set_last_byte_apart   (AqmpProtocol  *self,
 gboolean      aqmp_protocol_is_as_framed          (AqmpProtocol  *self,
                                                    GBytes        *message);
 
-/* Inside frame: whether the message would go to message_received, and nobody else see it. */
-gboolean      aqmp_protocol_is_passing_on         (AqmpProtocol  *self);
+/* Inside frame: whether a message of this length would go to message_received, and nobody else see it. */
+gboolean      aqmp_protocol_passes_on             (AqmpProtocol  *self,
+                                                   gsize          length);
 
 /* Whether an event of this name would reach anybody. */
 gboolean      aqmp_protocol_is_event_heard        (AqmpProtocol  *self,

@@ -602,6 +602,13 @@ has_event_handler (AqmpProtocol     *self,
                                 NULL, NULL, NULL) != 0;
 }
 
+/* Looks whether a handler hears all events. */
+static gboolean
+are_all_events_heard (AqmpProtocol *self)
+{
+  return aqmp_protocol_get_private (self)->hears_all = has_event_handler (self, G_SIGNAL_MATCH_DETAIL, 0);
+}
+
 gboolean
 aqmp_protocol_is_event_heard (AqmpProtocol *self,
                               const char   *name)
@@ -610,9 +617,13 @@ aqmp_protocol_is_event_heard (AqmpProtocol *self,
 
   if (AQMP_PROTOCOL_GET_CLASS (self)->event != event_default)
     return TRUE;
+
+  /* What was so last time is likely to be so again: then one look is enough. */
+  if (aqmp_protocol_get_private (self)->hears_all && are_all_events_heard (self))
+    return TRUE;
   if (!has_event_handler (self, 0, 0))
     return FALSE;
-  if (has_event_handler (self, G_SIGNAL_MATCH_DETAIL, 0))
+  if (are_all_events_heard (self))
     return TRUE;
 
   detail = g_quark_try_string (name);

@@ -220,6 +220,24 @@ test_name_with_escapes_detailed (void)
   g_assert_cmpstr (names->str, ==, "STOP ");
 }
 
+/* Each has its own name, however those before it were written. */
+static void
+test_names_in_turn (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = connect_to (mock);
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  g_signal_connect (client, "event", G_CALLBACK (test_note_event), names);
+  mock_send (mock, "{\"event\": \"FIRST\"}");
+  mock_send (mock, "{\"event\": \"ST\\u004fP\"}");
+  mock_send (mock, "{\"event\": \"X\"}");
+  mock_send (mock, "{\"event\": \"\"}");
+  mock_send (mock, "{\"event\": \"LAST\"}");
+  finish (client, mock);
+  g_assert_cmpstr (names->str, ==, "FIRST STOP X LAST ");
+}
+
 /* Names around the size of any buffer for them. */
 static void
 test_name_length (void)
@@ -278,26 +296,19 @@ test_class_handler (void)
 #define N_EVENTS 1000
 #define UNHEARD "{\"event\": \"UNHEARD\", \"data\": {\"a\": [1, {\"b\": null}]}, \"timestamp\": {\"seconds\": 1, \"microseconds\": 1}}"
 
-/* @signal: what somebody is connected to; NULL: nothing. */
+/* @n: which command of the session this is */
 static void
-check_cost (const char *signal,
-            gboolean    blocked,
-            guint       expected_events)
+check_round (AqmpClient *client,
+             MockServer *mock,
+             guint       n,
+             guint       expected_events)
 {
-  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
-  AqmpClient *client = connect_to (mock);
-  g_autoptr (GString) names = g_string_new (NULL);
   g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autofree char *request = g_strdup_printf ("{\"id\":\"aqmp-%u\",\"execute\": \"x\"}", n);
   g_autofree char *result = NULL;
-  gulong handler = 0;
-
-  if (signal != NULL)
-    handler = g_signal_connect (client, signal, G_CALLBACK (test_note_event), names);
-  if (blocked)
-    g_signal_handler_block (client, handler);
 
   test_start_raw (client, "{\"execute\": \"x\"}", NULL, &slot);
-  mock_expect_text (mock, "{\"id\":\"aqmp-2\",\"execute\": \"x\"}");
+  mock_expect_text (mock, request);
   mock_send_repeated (mock, UNHEARD, N_EVENTS);
   mock_return (mock, "{'a': {'b': [1, 2]}}");
 
@@ -307,6 +318,25 @@ check_cost (const char *signal,
   g_assert_cmpuint (n_finalized, ==, expected_events);
   /* Neither for the events, heard but not looked into, nor for the raw reply. */
   g_assert_cmpuint (n_trees, ==, 0);
+}
+
+/* @signal: what somebody is connected to; NULL: nothing. */
+static void
+check_cost (const char *signal,
+            gboolean    blocked,
+            guint       expected_events)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = connect_to (mock);
+  g_autoptr (GString) names = g_string_new (NULL);
+  gulong handler = 0;
+
+  if (signal != NULL)
+    handler = g_signal_connect (client, signal, G_CALLBACK (test_note_event), names);
+  if (blocked)
+    g_signal_handler_block (client, handler);
+
+  check_round (client, mock, 2, expected_events);
 
   mock_expect_eof (mock);
   test_client_close (client);
@@ -340,6 +370,33 @@ static void
 test_heard_by_all (void)
 {
   check_cost ("event", FALSE, N_EVENTS);
+}
+
+/* Who hears what is found out anew for each event, whatever it was before. */
+static void
+test_heard_on_and_off (void)
+{
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  AqmpClient *client = connect_to (mock);
+  g_autoptr (GString) names = g_string_new (NULL);
+  gulong all = g_signal_connect (client, "event", G_CALLBACK (test_note_event), names);
+  gulong named;
+
+  check_round (client, mock, 2, N_EVENTS);
+  g_signal_handler_block (client, all);
+  check_round (client, mock, 3, 0);
+  g_signal_handler_unblock (client, all);
+  check_round (client, mock, 4, N_EVENTS);
+  named = g_signal_connect (client, "event::UNHEARD", G_CALLBACK (test_note_event), names);
+  g_signal_handler_disconnect (client, all);
+  check_round (client, mock, 5, N_EVENTS);
+  g_signal_handler_block (client, named);
+  check_round (client, mock, 6, 0);
+  g_signal_connect (client, "event", G_CALLBACK (test_note_event), names);
+  check_round (client, mock, 7, N_EVENTS);
+
+  mock_expect_eof (mock);
+  test_client_close (client);
 }
 
 /* A tree for a reply is seen by the counter: so what it does not see is not there. */
@@ -515,6 +572,7 @@ main (int    argc,
   ADD_NO_DATA ("array", ", \"data\": [1]");
   g_test_add_func ("/client/Q15/name/with-escapes", test_name_with_escapes);
   g_test_add_func ("/client/Q15/name/with-escapes-detailed", test_name_with_escapes_detailed);
+  g_test_add_func ("/client/Q15/name/in-turn", test_names_in_turn);
   g_test_add_func ("/client/Q15/name/of-any-length", test_name_length);
   ADD_NAME_UNUSABLE ("number", "5");
   ADD_NAME_UNUSABLE ("null", "null");
@@ -526,6 +584,7 @@ main (int    argc,
   g_test_add_func ("/client/Q15/unheard-builds-nothing/nobody-connected", test_unheard_nobody);
   g_test_add_func ("/client/Q15/unheard-builds-nothing/another-name-connected", test_unheard_another_name);
   g_test_add_func ("/client/Q15/unheard-builds-nothing/handler-blocked", test_unheard_blocked);
+  g_test_add_func ("/client/Q15/unheard-builds-nothing/handlers-come-and-go", test_heard_on_and_off);
   g_test_add_func ("/client/Q15/heard-builds-no-tree/by-name", test_heard_by_name);
   g_test_add_func ("/client/Q15/heard-builds-no-tree/by-all", test_heard_by_all);
   g_test_add_func ("/client/Q15/hostile-names/unheard", test_hostile_unheard);

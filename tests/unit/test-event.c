@@ -343,6 +343,72 @@ test_data_unfit_for_json (gconstpointer user_data)
   expect_event_without_data (data);
 }
 
+/* Whatever room an event has for its name. */
+static void
+test_wire_names (void)
+{
+  gsize length;
+
+  for (length = 1; length < 300; length++)
+    {
+      g_autofree char *name = g_strnfill (length, 'N');
+      g_autofree char *json = g_strdup_printf ("{\"event\": \"%s\"}", name);
+      g_autoptr (AqmpEvent) event = event_from_wire (json);
+
+      g_assert_cmpstr (aqmp_event_get_name (event), ==, name);
+    }
+}
+
+static void
+count (gpointer data)
+{
+  ++*(guint *) data;
+}
+
+static void
+count_object (gpointer  data,
+              GObject  *where)
+{
+  count (data);
+}
+
+static void
+count_closure (gpointer  data,
+               GClosure *closure)
+{
+  count (data);
+}
+
+/* Whoever watches an event learns that it has gone, exactly once. */
+static void
+test_end_is_told (void)
+{
+  AqmpEvent *event = event_from_wire ("{\"event\": \"STOP\"}");
+  AqmpEvent *other = event_from_wire ("{\"event\": \"RESUME\"}");
+  AqmpEvent *pointer = event;
+  guint n_notified = 0;
+  guint n_disconnected = 0;
+  GWeakRef weak_ref;
+
+  g_object_weak_ref (G_OBJECT (event), count_object, &n_notified);
+  g_object_add_weak_pointer (G_OBJECT (event), (gpointer *) &pointer);
+  g_weak_ref_init (&weak_ref, event);
+  g_object_set_data_full (G_OBJECT (event), "test", &n_notified, count);
+  g_signal_connect_data (event, "notify", G_CALLBACK (count_object), &n_disconnected, count_closure, 0);
+  g_signal_connect_object (other, "notify", G_CALLBACK (count_object), event, 0);
+  g_assert_true (g_signal_has_handler_pending (other, g_signal_lookup ("notify", G_TYPE_OBJECT), 0, TRUE));
+
+  g_object_unref (event);
+  g_assert_cmpuint (n_notified, ==, 2);
+  g_assert_cmpuint (n_disconnected, ==, 1);
+  g_assert_null (pointer);
+  g_assert_null (g_weak_ref_get (&weak_ref));
+  g_assert_false (g_signal_has_handler_pending (other, g_signal_lookup ("notify", G_TYPE_OBJECT), 0, TRUE));
+
+  g_weak_ref_clear (&weak_ref);
+  g_object_unref (other);
+}
+
 typedef struct
 {
   const char *path;
@@ -423,6 +489,8 @@ main (int    argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/event/wire/members", test_wire_members);
+  g_test_add_func ("/event/wire/names", test_wire_names);
+  g_test_add_func ("/event/wire/end-is-told", test_end_is_told);
   g_test_add_func ("/event/wire/no-data", test_wire_no_data);
   g_test_add_func ("/event/wire/empty-data", test_wire_empty_data);
   g_test_add_func ("/event/M5/data-that-no-tree-holds", test_wire_no_tree);

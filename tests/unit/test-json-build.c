@@ -141,13 +141,41 @@ test_strings (void)
 static void
 test_long_string (void)
 {
+  g_autofree char *name = g_strnfill (1000000, 'n');
   g_autofree char *content = g_strnfill (1000000, 'x');
-  g_autofree char *text = g_strdup_printf ("{\"short\": \"a\", \"%s\": \"%s\", \"again\": \"b\"}", content, content);
+  g_autofree char *text = g_strdup_printf ("{\"short\": \"a\", \"%s\": \"%s\", \"again\": \"b\"}", name, content);
   g_autoptr (JsonNode) node = build (text);
   JsonObject *object = json_node_get_object (node);
 
-  g_assert_cmpstr (json_object_get_string_member (object, content), ==, content);
+  g_assert_cmpstr (json_object_get_string_member (object, name), ==, content);
   g_assert_cmpstr (json_object_get_string_member (object, "again"), ==, "b");
+}
+
+/* Whatever room there was for the name or the string before. */
+static void
+test_lengths (void)
+{
+  g_autoptr (GString) text = g_string_new ("{");
+  g_autoptr (JsonNode) node = NULL;
+  gsize length;
+
+  for (length = 1; length < 1500; length++)
+    {
+      g_autofree char *name = g_strnfill (length, 'n');
+      g_autofree char *content = g_strnfill (length, 'x');
+
+      g_string_append_printf (text, "\"%s\":\"%s\",", name, content);
+    }
+  g_string_append (text, "\"\":\"\"}");
+  node = build (text->str);
+
+  for (length = 0; length < 1500; length++)
+    {
+      g_autofree char *name = g_strnfill (length, 'n');
+      g_autofree char *content = g_strnfill (length, 'x');
+
+      g_assert_cmpstr (json_object_get_string_member (json_node_get_object (node), name), ==, content);
+    }
 }
 
 static void
@@ -208,6 +236,71 @@ test_containers (void)
   g_assert_cmpuint (json_object_get_size (json_array_get_object_element (array, 2)), ==, 0);
   g_assert_cmpuint (json_array_get_length (json_array_get_array_element (array, 3)), ==, 0);
   g_assert_true (json_object_get_null_member (json_array_get_object_element (array, 4), "a"));
+}
+
+static void
+check_kinds (JsonNode * const *values)
+{
+  g_assert_true (JSON_NODE_HOLDS_NULL (values[0]));
+  g_assert_cmpuint (json_node_get_value_type (values[1]), ==, G_TYPE_BOOLEAN);
+  g_assert_true (json_node_get_boolean (values[1]));
+  g_assert_cmpuint (json_node_get_value_type (values[2]), ==, G_TYPE_BOOLEAN);
+  g_assert_false (json_node_get_boolean (values[2]));
+  g_assert_cmpuint (json_node_get_value_type (values[3]), ==, G_TYPE_INT64);
+  g_assert_cmpint (json_node_get_int (values[3]), ==, -7);
+  g_assert_cmpuint (json_node_get_value_type (values[4]), ==, G_TYPE_DOUBLE);
+  g_assert_cmpfloat (json_node_get_double (values[4]), ==, 0.5);
+  g_assert_cmpstr (json_node_get_string (values[5]), ==, "text");
+  g_assert_cmpint (json_object_get_int_member (json_node_get_object (values[6]), "in"), ==, 1);
+  g_assert_cmpint (json_array_get_int_element (json_node_get_array (values[7]), 0), ==, 2);
+}
+
+/* A member may be made in another way than an element is, and one whose name was there before in yet another. */
+static void
+test_kinds (void)
+{
+  static const char * const texts[] = {
+    "[null,true,false,-7,0.5,\"text\",{\"in\":1},[2]]",
+    "{\"a\":null,\"b\":true,\"c\":false,\"d\":-7,\"e\":0.5,\"f\":\"text\",\"g\":{\"in\":1},\"h\":[2]}",
+    "{\"a\":1,\"a\":null,\"b\":true,\"c\":false,\"d\":-7,\"e\":0.5,\"f\":\"text\",\"g\":{\"in\":1},\"h\":[2]}",
+  };
+  gsize i;
+
+  for (i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autoptr (JsonNode) node = build (texts[i]);
+      JsonNode *values[8];
+      guint k;
+
+      for (k = 0; k < G_N_ELEMENTS (values); k++)
+        {
+          const char name[] = { (char) ('a' + k), '\0' };
+
+          values[k] = i == 0 ? json_array_get_element (json_node_get_array (node), k)
+                             : json_object_get_member (json_node_get_object (node), name);
+        }
+      check_kinds (values);
+    }
+}
+
+static void
+test_object (void)
+{
+  static const char text[] = "{\"a\":[1,{\"b\":\"c\"}],\"a\":2}";
+  static const char * const others[] = { "[{}]", "\"{}\"", "1", "null", " {}", "[}", "", "{", "{\"a\":1", "{\"a\":\"\\u0000\"}" };
+  g_autoptr (JsonObject) object = aqmp_json_build_object ((const guint8 *) text, sizeof text - 1, NULL);
+  gsize i;
+
+  g_assert_cmpint (json_object_get_int_member (object, "a"), ==, 2);
+
+  for (i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_autofree guint8 *copy = g_memdup2 (others[i], strlen (others[i]));
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (aqmp_json_build_object (copy, strlen (others[i]), &error));
+      g_assert_error (error, AQMP_ERROR, AQMP_ERROR_BAD_REPLY);
+    }
 }
 
 static void
@@ -272,6 +365,7 @@ test_nul_is_bad_reply (void)
   assert_bad_reply ("\"a\\u0000b\"", "The string “a\\u0000b”");
   assert_bad_reply ("{\"return\":[1,{\"x\":\"\\u0000\"}]}", "NUL");
   assert_bad_reply ("{\"a\\u0000b\":[1,2,{\"c\":3}]}", "The name “a\\u0000b”");
+  assert_bad_reply ("{\"a\\u0000b\":{\"c\":3}}", "The name “a\\u0000b”");
   assert_bad_reply ("{\"a\":1,\"a\":2,\"b\\u0000\":[3]}", "NUL");
 }
 
@@ -317,10 +411,13 @@ main (int   argc,
   g_test_add_func ("/json/M5/other-numbers-become-double", test_doubles);
   g_test_add_func ("/json/build/strings", test_strings);
   g_test_add_func ("/json/build/long-string", test_long_string);
+  g_test_add_func ("/json/build/lengths", test_lengths);
   g_test_add_func ("/json/build/decode-string-keeps-nul", test_decode_string_keeps_nul);
   g_test_add_func ("/json/build/no-string", test_no_string);
   g_test_add_func ("/json/build/no-integer", test_no_integer);
   g_test_add_func ("/json/build/containers", test_containers);
+  g_test_add_func ("/json/build/kinds-of-values", test_kinds);
+  g_test_add_func ("/json/build/object", test_object);
   g_test_add_func ("/json/build/order-of-members", test_order_of_members);
   g_test_add_func ("/json/build/last-duplicate-wins", test_last_duplicate_wins);
   g_test_add_func ("/json/build/duplicates-are-linear", test_duplicates_are_linear);
