@@ -8,6 +8,11 @@
 
 G_BEGIN_DECLS
 
+/* (transfer full) (nullable): a stream connected to a UNIX socket, where there is one at once or none; with none, and to any other
+   address, connect_async() finds out what the matter is. */
+GIOStream *aqmp_connector_connect_at_once (GSocketConnectable  *address,
+                                          GCancellable         *cancellable);
+
 /* From an address to a connected stream. Tries on while a UNIX server's backlog is full, until @cancellable ends it. */
 void       aqmp_connector_connect_async  (GSocketConnectable   *address,
                                           GCancellable         *cancellable,

@@ -111,6 +111,17 @@ connect_unix (GSocketAddress  *address,
   return g_socket_connection_factory_create_connection (socket);
 }
 
+GIOStream *
+aqmp_connector_connect_at_once (GSocketConnectable *address,
+                                GCancellable       *cancellable)
+{
+  GSocketConnection *connection = NULL;
+
+  if (G_IS_UNIX_SOCKET_ADDRESS (address))
+    connection = connect_unix (G_SOCKET_ADDRESS (address), cancellable, NULL);
+  return connection != NULL ? G_IO_STREAM (connection) : NULL;
+}
+
 /* To a UNIX socket there is a connection at once, or none. GSocketClient, which is for addresses that have to be looked for, and
    for those that answer in their own time, would be a third of all the work that a session of one command is. */
 static void

