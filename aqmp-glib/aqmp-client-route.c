@@ -72,10 +72,11 @@ emit_event (AqmpClient        *self,
             const char        *name,
             const AqmpMessage *message)
 {
-  g_autoptr (AqmpEvent) event = aqmp_event_new_from_message (name, message->message, message->members[AQMP_MEMBER_TIMESTAMP],
-                                                             message->members[AQMP_MEMBER_DATA]);
+  AqmpEvent *event = aqmp_event_new_from_message (name, message->message, message->members[AQMP_MEMBER_TIMESTAMP],
+                                                  message->members[AQMP_MEMBER_DATA]);
 
   aqmp_protocol_emit_event (AQMP_PROTOCOL (self), event);
+  aqmp_event_let_go (event);
 }
 
 static void

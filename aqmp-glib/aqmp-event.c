@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "aqmp-spare-private.h"
+
 /**
  * AqmpEvent:
  *
@@ -144,14 +146,18 @@ aqmp_event_dispose (GObject *object)
 }
 
 static void
-aqmp_event_finalize (GObject *object)
+clear (AqmpEvent *self)
 {
-  AqmpEvent *self = AQMP_EVENT (object);
-
   if (self->name != self->usual_name)
     g_free (self->name);
   g_clear_pointer (&self->text, g_bytes_unref);
   g_clear_pointer (&self->tree, json_object_unref);
+}
+
+static void
+aqmp_event_finalize (GObject *object)
+{
+  clear (AQMP_EVENT (object));
 
   G_OBJECT_CLASS (aqmp_event_parent_class)->finalize (object);
 }
@@ -245,6 +251,32 @@ aqmp_event_new (const char *name,
                        NULL);
 }
 
+/* Those from messages that a thread can do without. */
+static _Thread_local AqmpSpare spare;
+
+static AqmpEvent *
+make (void)
+{
+  static GPrivate at_end_of_thread = G_PRIVATE_INIT (aqmp_spare_clear);
+
+  g_private_set (&at_end_of_thread, &spare);
+  return g_object_new (AQMP_TYPE_EVENT, NULL);
+}
+
+void
+aqmp_event_let_go (AqmpEvent *self)
+{
+  if (!self->from_wire || !aqmp_spare_is_unknown (self))
+    {
+      g_object_unref (self);
+      return;
+    }
+
+  clear (self);
+  self->name = NULL;
+  aqmp_spare_keep (&spare, self);
+}
+
 AqmpEvent *
 aqmp_event_new_from_message (const char   *name,
                              GBytes       *message,
@@ -259,7 +291,9 @@ aqmp_event_new_from_message (const char   *name,
   g_return_val_if_fail (timestamp.start <= timestamp.end && timestamp.end <= g_bytes_get_size (message), NULL);
   g_return_val_if_fail (data.start <= data.end && data.end <= g_bytes_get_size (message), NULL);
 
-  self = g_object_new (AQMP_TYPE_EVENT, NULL);
+  self = aqmp_spare_take (&spare);
+  if (self == NULL)
+    self = make ();
   name_size = strlen (name) + 1;
   self->name = name_size <= sizeof self->usual_name ? self->usual_name : g_malloc (name_size);
   memcpy (self->name, name, name_size);

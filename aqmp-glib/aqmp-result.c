@@ -4,6 +4,8 @@
 
 #include "aqmp-result-private.h"
 
+#include "aqmp-spare-private.h"
+
 /* Threads: made in the caller's, returned in any, called back and propagated in the caller's. Not locked: each of these comes
    before the next. */
 
@@ -33,27 +35,16 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (AqmpResult, aqmp_result, G_TYPE_OBJECT,
 
 /* --- Life --------------------------------------------------------------------------------------------------------- */
 
-/* So many are kept for the calls to come, of those which a thread has let go. */
-#define MOST_SPARE 64
-
 /* What a thread knows. */
 static _Thread_local guint turn;
-static _Thread_local AqmpResult *spare[MOST_SPARE];
-static _Thread_local guint n_spare;
-
-static void
-drop_spare (gpointer spare_of_thread)
-{
-  while (n_spare > 0)
-    g_object_unref (spare[--n_spare]);
-}
+static _Thread_local AqmpSpare spare;
 
 static AqmpResult *
 make (void)
 {
-  static GPrivate at_end_of_thread = G_PRIVATE_INIT (drop_spare);
+  static GPrivate at_end_of_thread = G_PRIVATE_INIT (aqmp_spare_clear);
 
-  g_private_set (&at_end_of_thread, spare);
+  g_private_set (&at_end_of_thread, &spare);
   return g_object_new (AQMP_TYPE_RESULT, NULL);
 }
 
@@ -68,30 +59,19 @@ clear (AqmpResult *self)
   g_clear_object (&self->source_object);
 }
 
-/* Weak references, toggle references, the wrappers of languages: all that can tell whether an object still exists is in its data
-   list. (But for handlers of signals; it has no signal but GObject's own, and no properties for that.) Who has no reference cannot
-   add to it. */
-static gboolean
-is_known_to_nobody (AqmpResult *self)
-{
-  GObject *object = G_OBJECT (self);
-
-  return g_atomic_int_get (&object->ref_count) == 1 && object->qdata == NULL;
-}
-
-/* Making a GObject and freeing it would be a sixth of the time of a call in flight. */
 static void
 let_go (AqmpResult *self)
 {
-  if (n_spare == MOST_SPARE || !is_known_to_nobody (self))
+  if (!aqmp_spare_is_unknown (self))
     {
       g_object_unref (self);
       return;
     }
 
+  /* What it held may be somebody's last reference, and what comes of that let go of others. */
   clear (self);
   self->returned = FALSE;
-  spare[n_spare++] = self;
+  aqmp_spare_keep (&spare, self);
 }
 
 void
@@ -107,9 +87,11 @@ aqmp_result_new (gpointer             source_object,
                  gpointer             user_data,
                  gpointer             source_tag)
 {
-  AqmpResult *self = n_spare > 0 ? spare[--n_spare] : make ();
+  AqmpResult *self = aqmp_spare_take (&spare);
   GMainContext *context = g_main_context_get_thread_default ();
 
+  if (self == NULL)
+    self = make ();
   self->source_object = g_object_ref (source_object);
   self->source_tag = source_tag;
   self->context = context != NULL ? g_main_context_ref (context) : NULL;

@@ -482,12 +482,77 @@ test_cost (void)
   g_test_minimized_result (elapsed * 1e9 / n, "timestamp: %.0f ns", elapsed * 1e9 / n);
 }
 
+/* --- One that serves for several ---------------------------------------------------------------------------------- */
+
+#define FULL_EVENT \
+  "{\"event\":\"AN_EVENT_WHOSE_NAME_IS_LONGER_THAN_USUAL\",\"timestamp\":{\"seconds\":1,\"microseconds\":2},\"data\":{\"a\":1}}"
+
+/* Nothing of the event before shows. */
+static void
+test_spare_is_blank (void)
+{
+  AqmpEvent *event = event_from_wire (FULL_EVENT);
+  gpointer before = event;
+  g_autofree char *name = NULL;
+  JsonObject *data = NULL;
+  gint64 timestamp;
+
+  g_assert_nonnull (aqmp_event_get_data (event));
+  aqmp_event_let_go (event);
+
+  event = event_from_wire ("{\"event\":\"A\"}");
+  g_assert_true (event == before);
+  g_object_get (event, "name", &name, "timestamp", &timestamp, "data", &data, NULL);
+  g_assert_cmpstr (name, ==, "A");
+  g_assert_cmpint (timestamp, ==, -1);
+  g_assert_null (data);
+  assert_bytes (event, "{\"event\":\"A\"}");
+
+  aqmp_event_let_go (event);
+  event = event_from_wire (FULL_EVENT);
+  g_assert_true (event == before);
+  g_assert_cmpint (aqmp_event_get_timestamp (event), ==, 1000002);
+  g_assert_cmpint (json_object_get_int_member (aqmp_event_get_data (event), "a"), ==, 1);
+  g_object_unref (event);
+}
+
+/* What somebody keeps, or would miss, is let alone; so is one that was made here. */
+static void
+test_spare_is_unknown (void)
+{
+  AqmpEvent *kept = event_from_wire (FULL_EVENT);
+  AqmpEvent *watched = event_from_wire (FULL_EVENT);
+  AqmpEvent *made = aqmp_event_new ("A", 1, NULL);
+  gpointer pointer = watched, pointer_to_made = made;
+  AqmpEvent *next;
+
+  aqmp_event_let_go (g_object_ref (kept));
+  next = event_from_wire ("{\"event\":\"A\"}");
+  g_assert_true (next != kept);
+  g_assert_cmpint (json_object_get_int_member (aqmp_event_get_data (kept), "a"), ==, 1);
+  g_object_unref (next);
+  g_object_unref (kept);
+
+  g_object_add_weak_pointer (G_OBJECT (watched), &pointer);
+  aqmp_event_let_go (watched);
+  g_assert_null (pointer);
+
+  g_object_add_weak_pointer (G_OBJECT (made), &pointer_to_made);
+  g_object_remove_weak_pointer (G_OBJECT (made), &pointer_to_made);
+  aqmp_event_let_go (made);
+  next = event_from_wire ("{\"event\":\"B\"}");
+  g_assert_cmpint (aqmp_event_get_timestamp (next), ==, -1);
+  g_object_unref (next);
+}
+
 int
 main (int    argc,
       char **argv)
 {
   g_test_init (&argc, &argv, NULL);
 
+  g_test_add_func ("/event/spare/blank", test_spare_is_blank);
+  g_test_add_func ("/event/spare/only-if-unknown", test_spare_is_unknown);
   g_test_add_func ("/event/wire/members", test_wire_members);
   g_test_add_func ("/event/wire/names", test_wire_names);
   g_test_add_func ("/event/wire/end-is-told", test_end_is_told);

@@ -5,10 +5,11 @@
 /* Results of calls: when they call back, and that nobody can tell that one serves several calls. */
 
 #include "aqmp-glib/aqmp-result-private.h"
+#include "aqmp-glib/aqmp-spare-private.h"
 
 #include "util.h"
 
-#define MOST_SPARE 64
+#define MOST_SPARE AQMP_MOST_SPARE
 
 /* --- What is called back ------------------------------------------------------------------------------------------ */
 
@@ -534,6 +535,36 @@ test_bounded (void)
   tear_down ();
 }
 
+static void
+return_many_inside (gpointer data)
+{
+  return_many ();
+}
+
+static void
+return_with_many_inside (void)
+{
+  aqmp_result_return (g_steal_pointer (&self.result), &self, return_many_inside, NULL);
+}
+
+/* What a result held lets go of others when it is freed, and these take all the room there is. */
+static void
+test_no_room_after_all (void)
+{
+  guint before, i;
+
+  use_up_spare ();
+  set_up ();
+  before = g_atomic_int_get (&n_finalized);
+  make ();
+  for (i = 0; i < G_N_ELEMENTS (many); i++)
+    many[i] = result_new (self.source, &self.caller);
+  dispatch (return_with_many_inside);
+  g_assert_cmpuint (self.caller.n_calls, ==, G_N_ELEMENTS (many) + 1);
+  g_assert_cmpuint (g_atomic_int_get (&n_finalized), ==, before + G_N_ELEMENTS (many) + 1 - MOST_SPARE);
+  tear_down ();
+}
+
 static gpointer
 do_calls (gpointer data)
 {
@@ -576,6 +607,7 @@ main (int    argc,
   g_test_add_func ("/result/spare/not-if-weakly-known", test_weakly_known);
   g_test_add_func ("/result/spare/not-if-toggled", test_toggled);
   g_test_add_func ("/result/spare/bounded", test_bounded);
+  g_test_add_func ("/result/spare/no-room-after-all", test_no_room_after_all);
   g_test_add_func ("/result/spare/end-of-thread", test_end_of_thread);
 
   return g_test_run ();
