@@ -26,6 +26,7 @@ typedef struct
 {
   guint8 *data;        /* (owned) (nullable) */
   gsize   capacity;
+  guint8 *small;       /* (owned) (nullable): one of the smallest size, while a big one is in its place */
   gsize   start;       /* of the message being read */
   gsize   end;         /* of what has arrived */
   gsize   scanned;     /* bytes from start that the frame function has seen without finding an end */

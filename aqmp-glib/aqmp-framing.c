@@ -7,6 +7,7 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "aqmp-block-private.h"
 #include "aqmp-error.h"
 
 /* Threads: the owner's; not locked. */
@@ -33,7 +34,8 @@ aqmp_framing_init (AqmpFraming *self)
 void
 aqmp_framing_clear (AqmpFraming *self)
 {
-  g_free (self->data);
+  aqmp_block_let_go (self->data, self->capacity);
+  g_free (self->small);
   aqmp_framing_init (self);
 }
 
@@ -43,6 +45,43 @@ resize (AqmpFraming *self,
 {
   self->data = g_realloc (self->data, capacity);
   self->capacity = capacity;
+}
+
+/* With none before. */
+static void
+begin_small (AqmpFraming *self)
+{
+  self->data = self->small != NULL ? g_steal_pointer (&self->small) : g_malloc (SMALLEST_BUFFER);
+  self->capacity = SMALLEST_BUFFER;
+}
+
+/* A small buffer is set aside meanwhile. */
+static void
+exchange (AqmpFraming *self,
+          guint8      *data,
+          gsize        capacity)
+{
+  memcpy (data, self->data, self->end);
+
+  if (self->capacity == SMALLEST_BUFFER && self->small == NULL)
+    self->small = self->data;
+  else
+    aqmp_block_let_go (self->data, self->capacity);
+  self->data = data;
+  self->capacity = capacity;
+}
+
+static void
+grow (AqmpFraming *self,
+      gsize        capacity)
+{
+  gsize block_size;
+  guint8 *block = aqmp_block_take (capacity, &block_size);
+
+  if (block != NULL)
+    exchange (self, block, block_size);
+  else
+    resize (self, capacity);
 }
 
 static void
@@ -61,7 +100,7 @@ aqmp_framing_reserve (AqmpFraming *self,
                       gsize       *room)
 {
   if (self->data == NULL)
-    resize (self, SMALLEST_BUFFER);
+    begin_small (self);
 
   if (self->start == self->end)
     self->start = self->end = 0;
@@ -71,9 +110,9 @@ aqmp_framing_reserve (AqmpFraming *self,
     move_to_front (self);
 
   if (self->end == self->capacity)
-    resize (self, MAX (self->capacity * 2, self->expected));
+    grow (self, MAX (self->capacity * 2, self->expected));
   else if (self->filled && self->capacity < LARGEST_PIECE)
-    resize (self, self->capacity * 2);
+    grow (self, self->capacity * 2);
 
   *room = self->capacity - self->end;
   return self->data + self->end;
@@ -117,12 +156,14 @@ consider_shrinking (AqmpFraming *self)
 
 /* What a message that took its buffer does not need of it is given back if it is much. But a block that was cut is of no use to the
    next message of this size: the allocator asks the kernel for new pages each time, which costs as much as reading them. */
-static guint8 *
-trim (guint8 *data,
-      gsize   capacity,
-      gsize   length)
+static GBytes *
+to_bytes (guint8 *data,
+          gsize   capacity,
+          gsize   length)
 {
-  return length > LARGEST_UNTRIMMED || length < capacity - capacity / 4 ? g_realloc (data, length) : data;
+  if (length <= LARGEST_UNTRIMMED && length >= capacity - capacity / 4)
+    return aqmp_block_to_bytes (data, capacity, length);
+  return aqmp_block_to_bytes (g_realloc (data, length), length, length);
 }
 
 /* With another buffer, after a big message of that size. */
@@ -156,12 +197,12 @@ take_payload (AqmpFraming *self,
     }
 
   whole = g_steal_pointer (&self->data);
-  resize (self, SMALLEST_BUFFER);
+  begin_small (self);
   memcpy (self->data, whole + consumed, rest);
   self->end = rest;
   begin_anew (self, payload_length);
 
-  return g_bytes_new_take (trim (whole, capacity, payload_length), payload_length);
+  return to_bytes (whole, capacity, payload_length);
 }
 
 /* As if the message that was skipped had taken its buffer with it. */
@@ -172,7 +213,7 @@ drop_big_buffer (AqmpFraming *self,
   if (self->start < self->end || self->capacity <= LARGEST_KEPT)
     return;
 
-  g_clear_pointer (&self->data, g_free);
+  aqmp_block_let_go (g_steal_pointer (&self->data), self->capacity);
   self->capacity = self->start = self->end = 0;
   begin_anew (self, skipped);
 }

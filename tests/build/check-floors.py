@@ -22,7 +22,7 @@ import tap
 FLOORS = {
     'address': 0, 'enum-types': 0, 'enums': 0, 'error': 0, 'event': 0, 'greeting': 0, 'init': 0, 'json': 0, 'spare': 0,
     'version': 0, 'weak-ref': 0,
-    'blocking': 1, 'channel': 1, 'connector': 1, 'framing': 1, 'listener': 1, 'nested-context': 1, 'result': 1, 'tls': 1, 'transport': 1,
+    'block': 1, 'blocking': 1, 'channel': 1, 'connector': 1, 'framing': 1, 'listener': 1, 'nested-context': 1, 'result': 1, 'tls': 1, 'transport': 1,
     'waiters': 1, 'watch': 1, 'write-queue': 1,
     'protocol': 2,
     'client': 3, 'command': 3, 'event-history': 3, 'event-listener': 3, 'event-queue': 3, 'job': 3, 'message': 3, 'pending': 3,

@@ -709,6 +709,31 @@ test_big_is_skipped (void)
   aqmp_framing_clear (&framing);
 }
 
+/* A big message takes its buffer with it; where that is freed before the next big one, it serves again, and so does the small buffer
+   that was in its place. What has arrived by then moves along. */
+static void
+test_big_buffer_serves_again (void)
+{
+  AqmpFraming framing;
+  const guint8 *small, *big = NULL;
+  guint i;
+
+  aqmp_framing_init (&framing);
+  g_bytes_unref (take_line (&framing, 200000));
+  small = framing.data;
+
+  for (i = 0; i < 5; i++)
+    {
+      g_autoptr (GBytes) message = take_line (&framing, 200000 - 1000 * i);
+
+      g_assert_true (i == 0 || g_bytes_get_data (message, NULL) == big);
+      big = g_bytes_get_data (message, NULL);
+      g_assert_cmpuint (framing.capacity, ==, SMALL);
+      g_assert_true (framing.data == small);
+    }
+  aqmp_framing_clear (&framing);
+}
+
 /* From a peer that always has more to say than is asked for, more is asked for; but not ever more. */
 static void
 test_bigger_pieces (void)
@@ -834,6 +859,7 @@ main (int   argc,
   g_test_add_func ("/framing/M4/shrinks", test_shrinks);
   g_test_add_func ("/framing/M4/shrinks-when-skipping", test_shrinks_when_skipping);
   g_test_add_func ("/framing/M4/big-is-skipped", test_big_is_skipped);
+  g_test_add_func ("/framing/big-buffer-serves-again", test_big_buffer_serves_again);
   g_test_add_func ("/framing/bigger-pieces", test_bigger_pieces);
   g_test_add_func ("/framing/M4/shrinks-around-remainder", test_shrinks_around_remainder);
   g_test_add_func ("/framing/M4/does-not-flap", test_does_not_flap);
