@@ -16,7 +16,7 @@ AqmpEvent *aqmp_event_new_from_message (const char   *name,
                                         AqmpJsonSpan  timestamp,
                                         AqmpJsonSpan  data);
 
-/* @self: (transfer full). Instead of unref: an event from a message may then serve for the next one. */
+/* @self: (transfer full). Instead of unref: it may then serve for the next message. */
 void       aqmp_event_let_go           (AqmpEvent    *self);
 
 /* µs since the epoch from the value of a "timestamp" member (validated JSON), -1 where it says nothing usable. */

@@ -251,7 +251,7 @@ aqmp_event_new (const char *name,
                        NULL);
 }
 
-/* Those from messages that a thread can do without. */
+/* Those that a thread can do without, for what comes from messages. */
 static _Thread_local AqmpSpare spare;
 
 static AqmpEvent *
@@ -266,7 +266,7 @@ make (void)
 void
 aqmp_event_let_go (AqmpEvent *self)
 {
-  if (!self->from_wire || !aqmp_spare_is_unknown (self))
+  if (!aqmp_spare_is_unknown (self))
     {
       g_object_unref (self);
       return;
