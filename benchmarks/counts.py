@@ -49,11 +49,14 @@ class Counter:
         return round((many - few) / (lengths[1] - lengths[0]), 4)
 
 
+# Set at all, GLib uses its slices also where it sees valgrind, as it does for users.
+SLICES = {'G_SLICE': ''}
+
 COUNTERS = [
     Counter('system calls', ['strace', '--follow-forks', '--summary-only', '--summary-columns=calls,name', '--output=OUTPUT'],
             r'(\d+)\s+total', False),
     Counter('instructions', ['valgrind', '--tool=callgrind', '--callgrind-out-file=/dev/null', '--log-file=OUTPUT'],
-            r'Collected\s*:\s*(\d+)', True),
+            r'Collected\s*:\s*(\d+)', True, SLICES),
     # GLib's slices would hide what they hand out.
     Counter('allocations', ['valgrind', '--tool=memcheck', '--leak-check=no', '--undef-value-errors=no', '--log-file=OUTPUT'],
             r'total heap usage: ([\d,]+) allocs', True, {'G_SLICE': 'always-malloc'}),
@@ -65,7 +68,7 @@ def count_row(row, programs, socket, core):
     counted = {}
     for entry in row.entries:
         contestant = measure.Contestant(row, entry, programs[entry.program], socket, core)
-        if contestant.error:
+        if contestant.error or entry.borrowed:
             continue
         numbers = counted[entry.name] = {}
         for counter in COUNTERS:
@@ -97,7 +100,8 @@ def profile(row, entry, programs, socket, core):
     operations = 4 * LENGTHS[row.name][1]
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, 'callgrind.out')
-        contestant.run(operations, ['valgrind', '--tool=callgrind', f'--callgrind-out-file={path}', '--log-file=/dev/null'])
+        contestant.run(operations, ['env', *(f'{key}={value}' for key, value in SLICES.items()), 'valgrind', '--tool=callgrind',
+                                    f'--callgrind-out-file={path}', '--log-file=/dev/null'])
         annotate = ['callgrind_annotate', '--auto=no', '--threshold=99']
         return (parse_profile(measure.output_of([*annotate, '--inclusive=yes', path]), operations, max),
                 parse_profile(measure.output_of([*annotate, '--inclusive=no', path]), operations, operator.add))

@@ -58,7 +58,7 @@ class Perf:
         row = next(row for row in rows.make_rows() if row.name == row_name)
         with measure.server(self.build, self._core) as socket:
             yield [measure.Contestant(row, entry, self._programs[entry.program], socket, self._core) for entry in row.entries
-                   if entry.program == 'aqmp' and entry.name != 'JsonParser']
+                   if entry.program == 'aqmp' and entry.name != 'JsonParser' and not entry.borrowed]
 
 
 def lengths(counter, contestant):
