@@ -121,10 +121,33 @@ has_room (GIOStream *stream)
          (g_socket_condition_check (g_socket_connection_get_socket (G_SOCKET_CONNECTION (stream)), G_IO_OUT) & G_IO_OUT);
 }
 
+static GCancellable *
+cancelled_new (void)
+{
+  GCancellable *cancellable = g_cancellable_new ();
+
+  g_cancellable_cancel (cancellable);
+  return cancellable;
+}
+
+/* (transfer full): cancelled. GIO's own sockets can share one. */
+static GCancellable *
+dup_cancelled (GIOStream *stream)
+{
+  static gsize shared = 0;
+
+  if (!G_IS_SOCKET_CONNECTION (stream))
+    return cancelled_new ();
+
+  if (g_once_init_enter (&shared))
+    g_once_init_leave (&shared, GPOINTER_TO_SIZE (cancelled_new ()));
+  return g_object_ref (GSIZE_TO_POINTER (shared));
+}
+
 void
 aqmp_channel_close_stream (AqmpChannel *self)
 {
-  g_autoptr (GCancellable) at_once = g_cancellable_new ();
+  g_autoptr (GCancellable) at_once = dup_cancelled (self->stream);
   GIOStream *tls = find_tls (self->stream);
   g_autoptr (GIOStream) base = dup_base (tls);
 
@@ -133,7 +156,6 @@ aqmp_channel_close_stream (AqmpChannel *self)
 
   /* A stream that is closed under a cancelled cancellable skips what it would wait for, and closes all the same; but TLS then
      leaves what it runs over open. */
-  g_cancellable_cancel (at_once);
   g_io_stream_close (self->stream, at_once, NULL);
   if (base != NULL)
     g_io_stream_close (base, at_once, NULL);

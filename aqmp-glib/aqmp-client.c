@@ -222,10 +222,18 @@ describe_message (AqmpProtocol *protocol,
   return aqmp_json_redact (text, length);
 }
 
+static gboolean
+waits_for_peer (AqmpProtocol *protocol)
+{
+  return AQMP_PROTOCOL_GET_CLASS (protocol)->establish_session == aqmp_client_establish_session &&
+         aqmp_client_get_private (AQMP_CLIENT (protocol))->await_greeting;
+}
+
 static const AqmpProtocolHooks hooks = {
   .session_starting = forget_last_session,
   .session_started = session_started,
   .hear_event = aqmp_client_hear_event,
+  .waits_for_peer = waits_for_peer,
   .steal_calls = aqmp_client_steal_calls,
   .steal_held_calls = aqmp_client_steal_held_calls,
   .fail_calls = aqmp_client_fail_calls,

@@ -138,13 +138,6 @@ aqmp_event_set_property (GObject      *object,
     }
 }
 
-/* Does not chain up: the parent's drops handlers and weak references, which g_object_unref() does a second time after this one, for
-   objects that were revived. */
-static void
-aqmp_event_dispose (GObject *object)
-{
-}
-
 static void
 clear (AqmpEvent *self)
 {
@@ -171,7 +164,6 @@ aqmp_event_class_init (AqmpEventClass *klass)
 
   object_class->get_property = aqmp_event_get_property;
   object_class->set_property = aqmp_event_set_property;
-  object_class->dispose = aqmp_event_dispose;
   object_class->finalize = aqmp_event_finalize;
 
   /**
@@ -254,15 +246,6 @@ aqmp_event_new (const char *name,
 /* Those that a thread can do without, for what comes from messages. */
 static _Thread_local AqmpSpare spare;
 
-static AqmpEvent *
-make (void)
-{
-  static GPrivate at_end_of_thread = G_PRIVATE_INIT (aqmp_spare_clear);
-
-  g_private_set (&at_end_of_thread, &spare);
-  return g_object_new (AQMP_TYPE_EVENT, NULL);
-}
-
 void
 aqmp_event_let_go (AqmpEvent *self)
 {
@@ -291,9 +274,7 @@ aqmp_event_new_from_message (const char   *name,
   g_return_val_if_fail (timestamp.start <= timestamp.end && timestamp.end <= g_bytes_get_size (message), NULL);
   g_return_val_if_fail (data.start <= data.end && data.end <= g_bytes_get_size (message), NULL);
 
-  self = aqmp_spare_take (&spare);
-  if (self == NULL)
-    self = make ();
+  self = aqmp_spare_take (&spare, AQMP_TYPE_EVENT);
   name_size = strlen (name) + 1;
   self->name = name_size <= sizeof self->usual_name ? self->usual_name : g_malloc (name_size);
   memcpy (self->name, name, name_size);

@@ -147,6 +147,7 @@ consider_shrinking (AqmpFraming *self)
       move_to_front (self);
       if (self->end <= capacity)
         resize (self, capacity);
+      g_clear_pointer (&self->small, g_free);
     }
 
   self->settled = 0;

@@ -322,7 +322,6 @@ scan_long_text (AqmpJsonScan *scan,
     {
       AqmpJsonStops stops = aqmp_json_block_stops (p, AQMP_JSON_RUN_UTF8);
 
-
       if (G_UNLIKELY (!aqmp_json_block_is_utf8 (p, stops)))
         break;
       if (G_UNLIKELY (stops == 0))

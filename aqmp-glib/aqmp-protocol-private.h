@@ -48,6 +48,8 @@ typedef struct
   /* An event, before it is told to anybody else. */
   void     (*hear_event)       (AqmpProtocol *self,
                                 AqmpEvent    *event);
+  /* A handshake that calls nobody and cannot end before something came from the peer: connect may begin it within the call. */
+  gboolean (*waits_for_peer)   (AqmpProtocol *self);
   /* The running session has failed with this: was that to be expected? */
   gboolean (*is_expected_end)  (AqmpProtocol *self,
                                 const GError *error);

@@ -287,6 +287,12 @@ hear_event_default (AqmpProtocol *self,
 }
 
 static gboolean
+waits_for_peer_default (AqmpProtocol *self)
+{
+  return FALSE;
+}
+
+static gboolean
 is_expected_end_default (AqmpProtocol *self,
                          const GError *error)
 {
@@ -319,6 +325,7 @@ static const AqmpProtocolHooks default_hooks = {
   .fail_calls = fail_calls_default,
   .session_started = session_started_default,
   .hear_event = hear_event_default,
+  .waits_for_peer = waits_for_peer_default,
   .is_expected_end = is_expected_end_default,
   .check_filtered = check_filtered_default,
   .describe_message = describe_message_default,

@@ -39,15 +39,6 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (AqmpResult, aqmp_result, G_TYPE_OBJECT,
 static _Thread_local guint turn;
 static _Thread_local AqmpSpare spare;
 
-static AqmpResult *
-make (void)
-{
-  static GPrivate at_end_of_thread = G_PRIVATE_INIT (aqmp_spare_clear);
-
-  g_private_set (&at_end_of_thread, &spare);
-  return g_object_new (AQMP_TYPE_RESULT, NULL);
-}
-
 static void
 clear (AqmpResult *self)
 {
@@ -87,11 +78,9 @@ aqmp_result_new (gpointer             source_object,
                  gpointer             user_data,
                  gpointer             source_tag)
 {
-  AqmpResult *self = aqmp_spare_take (&spare);
+  AqmpResult *self = aqmp_spare_take (&spare, AQMP_TYPE_RESULT);
   GMainContext *context = g_main_context_get_thread_default ();
 
-  if (self == NULL)
-    self = make ();
   self->source_object = g_object_ref (source_object);
   self->source_tag = source_tag;
   self->context = context != NULL ? g_main_context_ref (context) : NULL;
@@ -147,7 +136,8 @@ call_back_later (gpointer self)
 }
 
 /* Called back inside the very dispatch that it was made in, whoever answers a callback with the next call could be inside
-   ever more of them. A later one of the same source is taken for the same unless a turn has begun, which only makes it later. */
+   ever more of them. A later one of the same source is taken for the same unless a turn has begun, which only makes it later; and
+   the same one for a later, if something has run the loop in it and a turn has begun in there, so that nothing is inside any more. */
 static gboolean
 is_time_for_it (AqmpResult *self)
 {
@@ -247,13 +237,6 @@ aqmp_result_async_result_init (GAsyncResultIface *iface)
   iface->is_tagged = aqmp_result_is_tagged;
 }
 
-/* Does not chain up: the parent's drops handlers and weak references, which g_object_unref() does a second time after this one, for
-   objects that were revived. Here it would be a twentieth of what a call costs. */
-static void
-aqmp_result_dispose (GObject *object)
-{
-}
-
 static void
 aqmp_result_finalize (GObject *object)
 {
@@ -265,7 +248,6 @@ aqmp_result_finalize (GObject *object)
 static void
 aqmp_result_class_init (AqmpResultClass *klass)
 {
-  G_OBJECT_CLASS (klass)->dispose = aqmp_result_dispose;
   G_OBJECT_CLASS (klass)->finalize = aqmp_result_finalize;
 }
 

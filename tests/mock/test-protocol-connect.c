@@ -6,7 +6,9 @@
 
 #include "session-util.h"
 
+#include <gio/gunixsocketaddress.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- an address that fails as it is told ------------------------------------------------------------------------- */
 
@@ -554,11 +556,98 @@ test_no_descriptor_is_left (void)
   end_object (&protocol);
 }
 
+/* ---- what happens within the call -------------------------------------------------------------------------------- */
+
+/* To a UNIX socket a client is connected within the call, but nothing that a subclass has of its own is called there. */
+static void
+test_virtual_functions_come_later (void)
+{
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  LineProtocol *protocol = line_protocol_new ();
+  g_autoptr (GError) error = NULL;
+
+  mock_accept (mock);
+  mock_expect_eof (mock);
+  aqmp_protocol_connect_async (AQMP_PROTOCOL (protocol), mock_get_connectable (mock), NULL, test_slot_callback, &slot);
+  line_trace_expect (line_protocol_get_trace (protocol), "connecting");
+  finish_connect (protocol, &slot, &error);
+  g_assert_no_error (error);
+  end_session (&protocol);
+}
+
+static void
+test_client_is_connected_within_the_call (void)
+{
+  g_auto (TestSlot) slot = TEST_SLOT_INIT;
+  g_autoptr (MockServer) mock = mock_new (MOCK_TRANSPORT_UNIX);
+  g_autoptr (AqmpClient) client = aqmp_client_new (NULL);
+
+  mock_accept (mock);
+  mock_expect_eof (mock);
+  aqmp_protocol_connect_async (AQMP_PROTOCOL (client), mock_get_connectable (mock), NULL, test_slot_callback, &slot);
+  g_assert_nonnull (aqmp_protocol_get_stream (AQMP_PROTOCOL (client)));
+  g_assert_cmpint (aqmp_protocol_get_runstate (AQMP_PROTOCOL (client)), ==, AQMP_RUNSTATE_CONNECTING);
+  g_object_run_dispose (G_OBJECT (client));
+  test_wait_until (test_slot_is_done (&slot));
+}
+
+typedef struct
+{
+  GSocketConnectable *address;  /* (unowned) */
+  guint               n_tries;
+  guint               depth;    /* calls inside each other */
+} Retrying;
+
+static void
+try_again (AqmpProtocol *protocol,
+           AqmpRunstate  runstate,
+           Retrying     *self)
+{
+  if (runstate != AQMP_RUNSTATE_IDLE || self->n_tries == 10)
+    return;
+
+  g_assert_cmpuint (self->depth, ==, 0);
+  self->n_tries++;
+  self->depth++;
+  aqmp_protocol_connect_async (protocol, self->address, NULL, NULL, NULL);
+  g_assert_cmpint (aqmp_protocol_get_runstate (protocol), ==, AQMP_RUNSTATE_CONNECTING);
+  self->depth--;
+}
+
+/* Whoever tries again at once what fails at once comes back to the main loop between two tries. */
+static void
+test_trying_again_at_once (void)
+{
+  g_autofree char *name = g_strdup_printf ("aqmp-test-%d-trying-again", (int) getpid ());
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new_with_type (name, -1, G_UNIX_SOCKET_ADDRESS_ABSTRACT);
+  g_autoptr (GSocketListener) listener = g_socket_listener_new ();
+  g_autoptr (GError) error = NULL;
+  LineProtocol *protocol = line_protocol_new ();
+  Retrying retrying = { G_SOCKET_CONNECTABLE (address), 0, 0 };
+
+  /* Nobody accepts; there is room for all tries. */
+  g_socket_listener_set_backlog (listener, 32);
+  g_socket_listener_add_address (listener, address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, &error);
+  g_assert_no_error (error);
+
+  line_protocol_set (protocol, LINE_ESTABLISH_SESSION, LINE_RAISE);
+  g_signal_connect (protocol, "runstate-changed", G_CALLBACK (try_again), &retrying);
+  try_again (AQMP_PROTOCOL (protocol), AQMP_RUNSTATE_IDLE, &retrying);
+  test_wait_until (retrying.n_tries == 10 &&
+                   aqmp_protocol_get_runstate (AQMP_PROTOCOL (protocol)) == AQMP_RUNSTATE_IDLE);
+  end_object (&protocol);
+}
+
 int
 main (int    argc,
       char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+
+  g_test_add_func ("/protocol/connect/virtual-functions-come-later", test_virtual_functions_come_later);
+  g_test_add_func ("/protocol/connect/client-is-connected-within-the-call", test_client_is_connected_within_the_call);
+  g_test_add_func ("/protocol/connect/trying-again-at-once", test_trying_again_at_once);
 
   g_test_add_func ("/protocol/S4/connection-keeps-domain-and-code-of-the-cause", test_root_cause_of_connection);
   g_test_add_func ("/protocol/S4/name-that-does-not-resolve", test_name_that_does_not_resolve);

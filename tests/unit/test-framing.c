@@ -724,7 +724,7 @@ test_big_buffer_serves_again (void)
 
   for (i = 0; i < 5; i++)
     {
-      g_autoptr (GBytes) message = take_line (&framing, 200000 - 1000 * i);
+      g_autoptr (GBytes) message = take_line (&framing, 200000 - 500 * i);
 
       g_assert_true (i == 0 || g_bytes_get_data (message, NULL) == big);
       big = g_bytes_get_data (message, NULL);

@@ -588,6 +588,31 @@ test_end_of_thread (void)
   g_assert_cmpuint (g_atomic_int_get (&n_finalized), ==, before + 1);
 }
 
+static gpointer
+return_in_context (gpointer context)
+{
+  dispatch_in (context, return_at_once);
+  return NULL;
+}
+
+/* A thread that has made none, but runs the context where they come back. */
+static void
+test_end_of_other_thread (void)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  guint before;
+
+  use_up_spare ();
+  before = g_atomic_int_get (&n_finalized);
+  set_up ();
+  g_main_context_push_thread_default (context);
+  make ();
+  g_main_context_pop_thread_default (context);
+  g_thread_join (g_thread_new ("runs context", return_in_context, context));
+  g_assert_cmpuint (g_atomic_int_get (&n_finalized), ==, before + 1);
+  tear_down ();
+}
+
 int
 main (int    argc,
       char **argv)
@@ -609,6 +634,7 @@ main (int    argc,
   g_test_add_func ("/result/spare/bounded", test_bounded);
   g_test_add_func ("/result/spare/no-room-after-all", test_no_room_after_all);
   g_test_add_func ("/result/spare/end-of-thread", test_end_of_thread);
+  g_test_add_func ("/result/spare/end-of-thread-that-called-back", test_end_of_other_thread);
 
   return g_test_run ();
 }
