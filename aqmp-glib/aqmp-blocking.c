@@ -6,6 +6,8 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "aqmp-alloc-private.h"
+
 /* Threads: any. All of it is under a lock of its own, in which nobody is called. */
 
 struct _AqmpBlocking
@@ -23,9 +25,8 @@ struct _AqmpBlocking
 AqmpBlocking *
 aqmp_blocking_new (void)
 {
-  AqmpBlocking *self = g_atomic_rc_box_new (AqmpBlocking);
+  AqmpBlocking *self = aqmp_atomic_rc_box_new0 (AqmpBlocking);
 
-  *self = (AqmpBlocking) { .waiting = FALSE };
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
   return self;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "aqmp-alloc-private.h"
+
 /* Threads: as in aqmp-channel.c. */
 
 /* @what: what could not be done */
@@ -129,7 +131,7 @@ AqmpChannel *
 aqmp_channel_socket_new (GIOStream *stream)
 {
   GSocket *socket = g_socket_connection_get_socket (G_SOCKET_CONNECTION (stream));
-  AqmpChannel *self = g_new0 (AqmpChannel, 1);
+  AqmpChannel *self = aqmp_new0 (AqmpChannel);
 
   aqmp_channel_init (self, &socket_kind, stream);
   self->fd = g_socket_get_fd (socket);

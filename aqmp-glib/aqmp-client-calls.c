@@ -9,6 +9,7 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "aqmp-alloc-private.h"
 #include "aqmp-command-private.h"
 #include "aqmp-error.h"
 #include "aqmp-protocol-private.h"
@@ -232,7 +233,7 @@ steal_held (AqmpClientPrivate *priv,
 gpointer
 aqmp_client_steal_held_calls (AqmpProtocol *protocol)
 {
-  Stolen *stolen = g_new0 (Stolen, 1);
+  Stolen *stolen = aqmp_new0 (Stolen);
 
   steal_held (aqmp_client_get_private (AQMP_CLIENT (protocol)), stolen);
   return stolen;
@@ -243,7 +244,7 @@ gpointer
 aqmp_client_steal_calls (AqmpProtocol *protocol)
 {
   AqmpClientPrivate *priv = aqmp_client_get_private (AQMP_CLIENT (protocol));
-  Stolen *stolen = g_new0 (Stolen, 1);
+  Stolen *stolen = aqmp_new0 (Stolen);
   AqmpCall *call;
 
   while ((call = g_queue_peek_head (&priv->pending.order)) != NULL)

@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "aqmp-alloc-private.h"
+
 /* Threads: the one that runs the context which was the thread-default one at the beginning; not locked. */
 
 #define RETRY_INTERVAL_MS 20
@@ -157,7 +159,7 @@ aqmp_connector_connect_async (GSocketConnectable  *address,
                               gpointer             user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
-  Attempt *self = g_new0 (Attempt, 1);
+  Attempt *self = aqmp_new0 (Attempt);
 
   self->address = g_object_ref (address);
   g_task_set_source_tag (task, aqmp_connector_connect_async);

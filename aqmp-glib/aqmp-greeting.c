@@ -8,6 +8,7 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "aqmp-alloc-private.h"
 #include "aqmp-error.h"
 #include "aqmp-json-private.h"
 
@@ -273,7 +274,7 @@ aqmp_greeting_new (const guint8  *text,
       return NULL;
     }
 
-  self = g_atomic_rc_box_new0 (AqmpGreeting);
+  self = aqmp_atomic_rc_box_new0 (AqmpGreeting);
   if (!fill (self, &greeting, error))
     return NULL;
 

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "aqmp-alloc-private.h"
 #include "aqmp-json-private.h"
 
 /* Threads: any, under the protocol's lock, but for references and the decoding of ids. */
@@ -131,13 +132,12 @@ aqmp_call_id_clear (AqmpCallId *self)
 
 /* --- Calls -------------------------------------------------------------------------------------------------------- */
 
-/* Cleared by hand: calloc() takes no block from the C library's cache of a thread, which a freed one goes back to. */
 static AqmpCall *
 call_new (void)
 {
-  AqmpCall *self = g_atomic_rc_box_new (AqmpCall);
+  AqmpCall *self = aqmp_atomic_rc_box_new0 (AqmpCall);
 
-  *self = (AqmpCall) { .link.data = self };
+  self->link.data = self;
   return self;
 }
 

@@ -6,6 +6,7 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "aqmp-alloc-private.h"
 #include "aqmp-error.h"
 #include "aqmp-watch-private.h"
 
@@ -384,7 +385,7 @@ aqmp_protocol_begin_task (AqmpProtocol *self,
       return;
     }
 
-  beginning = g_atomic_rc_box_new0 (Beginning);
+  beginning = aqmp_atomic_rc_box_new0 (Beginning);
   beginning->self = g_object_ref (self);
   beginning->cancellable = g_object_ref (cancellable);
   beginning->begin = begin_func;

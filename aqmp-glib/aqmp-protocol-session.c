@@ -6,6 +6,7 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "aqmp-alloc-private.h"
 #include "aqmp-error.h"
 
 /* Threads: the owner's, unless a function says otherwise. Only the state and the transport are changed under the lock, as others look
@@ -426,7 +427,7 @@ AqmpAttempt *
 aqmp_attempt_new (AqmpProtocol       *self,
                   GSocketConnectable *address)
 {
-  AqmpAttempt *attempt = g_atomic_rc_box_new0 (AqmpAttempt);
+  AqmpAttempt *attempt = aqmp_atomic_rc_box_new0 (AqmpAttempt);
 
   attempt->self = self;
   attempt->context = g_main_context_ref_thread_default ();

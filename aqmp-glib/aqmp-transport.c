@@ -8,6 +8,7 @@
 #include <glib/gstdio.h>
 #include <sys/eventfd.h>
 
+#include "aqmp-alloc-private.h"
 #include "aqmp-nested-context-private.h"
 #include "aqmp-result-private.h"
 
@@ -542,7 +543,7 @@ aqmp_transport_new (GIOStream                    *stream,
                     GObject                      *owner,
                     const AqmpTransportCallbacks *callbacks)
 {
-  AqmpTransport *self = g_new0 (AqmpTransport, 1);
+  AqmpTransport *self = aqmp_new0 (AqmpTransport);
 
   g_atomic_ref_count_init (&self->ref_count);
   g_weak_ref_init (&self->owner, owner);

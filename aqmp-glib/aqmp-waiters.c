@@ -4,6 +4,7 @@
 
 #include "aqmp-waiters-private.h"
 
+#include "aqmp-alloc-private.h"
 #include "aqmp-watch-private.h"
 
 /* Threads: any. All of it is under a lock of its own; tasks are returned outside. */
@@ -82,7 +83,7 @@ aqmp_waiters_add_timed (AqmpWaiters *self,
                         GTask       *task,
                         guint        timeout_ms)
 {
-  Waiter *waiter = g_atomic_rc_box_new0 (Waiter);
+  Waiter *waiter = aqmp_atomic_rc_box_new0 (Waiter);
 
   waiter->waiters = self;
   waiter->owner = g_object_ref (g_task_get_source_object (task));

@@ -20,7 +20,7 @@ import tap
 
 # By the name without "aqmp-", suffix and "-private": the longest of these that it is, or begins with and a "-".
 FLOORS = {
-    'address': 0, 'enum-types': 0, 'enums': 0, 'error': 0, 'event': 0, 'greeting': 0, 'init': 0, 'json': 0, 'spare': 0,
+    'address': 0, 'alloc': 0, 'enum-types': 0, 'enums': 0, 'error': 0, 'event': 0, 'greeting': 0, 'init': 0, 'json': 0, 'spare': 0,
     'version': 0, 'weak-ref': 0,
     'block': 1, 'blocking': 1, 'channel': 1, 'connector': 1, 'framing': 1, 'listener': 1, 'nested-context': 1, 'result': 1, 'tls': 1, 'transport': 1,
     'waiters': 1, 'watch': 1, 'write-queue': 1,

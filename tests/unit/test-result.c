@@ -565,10 +565,18 @@ test_no_room_after_all (void)
   tear_down ();
 }
 
+static _Thread_local AqmpSpare others;
+static gpointer other;
+
+/* Also of other classes. */
 static gpointer
 do_calls (gpointer data)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
+
+  other = aqmp_spare_take (&others, G_TYPE_OBJECT);
+  aqmp_spare_keep (&others, other);
+  g_object_add_weak_pointer (other, &other);
 
   g_main_context_push_thread_default (context);
   set_up ();
@@ -586,6 +594,7 @@ test_end_of_thread (void)
 
   g_thread_join (g_thread_new ("caller", do_calls, NULL));
   g_assert_cmpuint (g_atomic_int_get (&n_finalized), ==, before + 1);
+  g_assert_null (other);
 }
 
 static gpointer
