@@ -24,7 +24,7 @@ typedef struct
   gint64 longest;
   GArray *pauses;       /* (owned): the longest one of each reply */
   char *text;           /* (owned) (nullable): a reply, to build its tree alone */
-  GArray *builds;       /* (owned): the time that took */
+  GArray *in_builds;    /* (owned): the longest pause of each reply as multiple of the time that took right after it */
 } Pauses;
 
 static gint64
@@ -61,14 +61,14 @@ build_alone (Pauses *self)
   gint64 start = get_thread_time ();
   char *text = g_strdup (self->text);
   JsonObject *tree = aqmp_arguments_parse (text, &error);
-  gint64 time;
+  double in_builds;
 
   if (tree == NULL)
     errx (1, "%s", error->message);
   g_free (text);
   json_object_unref (tree);
-  time = get_thread_time () - start;
-  g_array_append_val (self->builds, time);
+  in_builds = self->longest / (double) (get_thread_time () - start);
+  g_array_append_val (self->in_builds, in_builds);
 }
 
 static char *
@@ -135,19 +135,35 @@ do_calls (Pauses  *self,
 }
 
 static int
-compare (gconstpointer a,
-         gconstpointer b)
+compare_times (gconstpointer a,
+               gconstpointer b)
 {
   gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
 
   return (x > y) - (x < y);
 }
 
-static double
-get_median (GArray *times)
+static int
+compare_ratios (gconstpointer a,
+                gconstpointer b)
 {
-  g_array_sort (times, compare);
-  return g_array_index (times, gint64, times->len / 2) / 1000.0;
+  double x = *(const double *) a, y = *(const double *) b;
+
+  return (x > y) - (x < y);
+}
+
+static void
+note_medians (Pauses *self,
+              Bench  *bench)
+{
+  g_array_sort (self->pauses, compare_times);
+  bench_note (bench, "pause_us", g_array_index (self->pauses, gint64, self->pauses->len / 2) / 1000.0);
+
+  if (self->in_builds->len > 0)
+    {
+      g_array_sort (self->in_builds, compare_ratios);
+      bench_note (bench, "pause_in_builds", g_array_index (self->in_builds, double, self->in_builds->len / 2));
+    }
 }
 
 void
@@ -155,8 +171,8 @@ run_pauses (Bench *bench)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   g_autoptr (GArray) pauses = g_array_new (FALSE, FALSE, sizeof (gint64));
-  g_autoptr (GArray) builds = g_array_new (FALSE, FALSE, sizeof (gint64));
-  Pauses self = { .client = new_session (bench), .loop = loop, .pauses = pauses, .builds = builds };
+  g_autoptr (GArray) in_builds = g_array_new (FALSE, FALSE, sizeof (double));
+  Pauses self = { .client = new_session (bench), .loop = loop, .pauses = pauses, .in_builds = in_builds };
   guint ready = g_idle_add_full (G_PRIORITY_DEFAULT, on_ready, &self, NULL);
 
   call_init (&self.call, bench);
@@ -164,12 +180,10 @@ run_pauses (Bench *bench)
     self.text = get_text (&self);
   do_calls (&self, bench_warm (bench));
   g_array_set_size (pauses, 0);
-  g_array_set_size (builds, 0);
+  g_array_set_size (in_builds, 0);
   bench_begin (bench);
   do_calls (&self, bench->count);
-  bench_note (bench, "pause_us", get_median (pauses));
-  if (self.text != NULL)
-    bench_note (bench, "build_us", get_median (builds));
+  note_medians (&self, bench);
   bench_end (bench);
   g_source_remove (ready);
   g_free (self.text);
