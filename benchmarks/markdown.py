@@ -40,7 +40,7 @@ def growth_table(growth):
     sizes = sorted({size for points in growth['entries'].values() for size, _ in points})
     lines = []
     for name, points in growth['entries'].items():
-        lines.append([name, *(short(dict(points).get(size)) for size in sizes), growth_text(growth['entries'], name, growth['per'])])
+        lines.append([name, *(short(dict(points).get(size)) for size in sizes), growth_text(points, growth['per'])])
     return table([f'{growth["group"]}: ns of CPU for each {growth["per"]}', *(f'{size:,}' for size in sizes),
                   'the whole grows as'], lines)
 

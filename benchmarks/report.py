@@ -141,23 +141,15 @@ def exponent(points, per):
     return of_one if per == ALONE else 1 + of_one
 
 
-# What is beyond is not explained by caches that are too small; nor, beyond the growth of the limit, by what these do to that.
+# What is beyond is not explained by caches that are too small.
 LINEAR = 1.15
-LIKE_LIMIT = 0.1
 
 
-def is_worse_than_linear(entries, name, per):
-    if name == 'limit':
-        return False
-    most = max(LINEAR, exponent(entries['limit'], per) + LIKE_LIMIT) if 'limit' in entries else LINEAR
-    return exponent(entries[name], per) > most
-
-
-def growth_text(entries, name, per):
-    power = exponent(entries[name], per)
+def growth_text(points, per):
+    power = exponent(points, per)
     if math.isnan(power):
         return ''
-    return f'size^{power:.2f}' + (', worse than linear' if is_worse_than_linear(entries, name, per) else '')
+    return f'size^{power:.2f}' + (', worse than linear' if power > LINEAR else '')
 
 
 def print_growth(curves):
@@ -165,7 +157,7 @@ def print_growth(curves):
         print(f'\n{group}: CPU of the client, ns for each {per}')
         sizes = sorted({size for points in entries.values() for size, _ in points})
         print_table(['client', *(f'{size:,}' for size in sizes), 'the whole grows as'],
-                    [[name, *(short(dict(points).get(size)) for size in sizes), growth_text(entries, name, per)]
+                    [[name, *(short(dict(points).get(size)) for size in sizes), growth_text(points, per)]
                      for name, points in entries.items()])
 
 
@@ -188,6 +180,6 @@ def print_summary(all_figures, curves):
     for row, name, goal in missed + untold:
         print(f'  {row}, {name}: {verdict(goal)}')
     for (group, per), entries in curves.items():
-        for name in entries:
-            if is_worse_than_linear(entries, name, per):
-                print(f'  {group}, {name}: {growth_text(entries, name, per)}')
+        for name, points in entries.items():
+            if exponent(points, per) > LINEAR:
+                print(f'  {group}, {name}: {growth_text(points, per)}')
